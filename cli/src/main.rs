@@ -1,0 +1,3 @@
+//! The `sala` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Engine.IO without I/O: packets, payloads, WebSocket framing, the session machine.

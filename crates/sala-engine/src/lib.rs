@@ -1,0 +1,1 @@
+//! Engine.IO on tokio and hyper: sessions, polling, WebSocket, upgrades, the HTTP edge.

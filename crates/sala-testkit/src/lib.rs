@@ -1,0 +1,1 @@
+//! Test support: raw HTTP and WebSocket clients, private servers, the reference under test.

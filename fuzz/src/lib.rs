@@ -1,0 +1,1 @@
+//! Fuzz targets: one function per decoder, run by libFuzzer and, shortly, by the tests.

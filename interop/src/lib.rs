@@ -1,0 +1,1 @@
+//! Tests with programs written by others and with raw bytes.
