@@ -1,1 +1,15 @@
 //! Engine.IO without I/O: packets, payloads, WebSocket framing, the session machine.
+//!
+//! Nothing in this crate opens a socket, reads a clock or spawns a task. Bytes and the current
+//! time go in, packets and actions come out, so that every rule of the protocol can be tested
+//! under a fake clock, fuzzed, and compiled for hosts without a runtime.
+
+mod close;
+mod frame;
+mod revision;
+mod sid;
+
+pub use close::CloseReason;
+pub use frame::{Frame, Wire};
+pub use revision::{Revision, Transport};
+pub use sid::Sid;

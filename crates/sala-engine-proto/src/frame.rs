@@ -1,0 +1,285 @@
+//! One outgoing message, encoded once for every recipient and every transport.
+
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+/// Room in front of a payload for the longest WebSocket header that a server writes.
+const HEADROOM: usize = 10;
+
+/// One outgoing message: a first part and the binary attachments that follow it.
+///
+/// Cloning is a reference count. The parts are written together and in order on every transport,
+/// so that an attachment is never separated from the packet it belongs to.
+#[derive(Clone, Debug)]
+pub struct Frame(Arc<Encoded>);
+
+#[derive(Debug)]
+struct Encoded {
+    first: Wire,
+    attachments: Box<[Wire]>,
+    len: usize,
+    compress: bool,
+}
+
+/// One WebSocket message of a [`Frame`].
+#[derive(Debug)]
+pub struct Wire {
+    /// `bytes[head..]` is the payload; `bytes` is a whole WebSocket frame if `head` is not zero.
+    bytes: Bytes,
+    head: u8,
+    binary: bool,
+    base64: OnceLock<Bytes>,
+}
+
+impl Frame {
+    /// Encodes a text packet of the given type: `write` appends what follows the type digit.
+    ///
+    /// The text must be UTF-8; it is what Socket.IO packets and JSON are made of.
+    pub fn packet(digit: u8, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        Self::with_attachments(digit, write, Vec::new())
+    }
+
+    /// Encodes a message (type 4) with its attachments, which go out right behind it.
+    pub fn message(write: impl FnOnce(&mut Vec<u8>), attachments: Vec<Bytes>) -> Self {
+        Self::with_attachments(b'4', write, attachments)
+    }
+
+    fn with_attachments(
+        digit: u8,
+        write: impl FnOnce(&mut Vec<u8>),
+        attachments: Vec<Bytes>,
+    ) -> Self {
+        let first = Wire::build(false, |buf| {
+            buf.push(digit);
+            write(buf);
+        });
+        let attachments = attachments.into_iter().map(Wire::attachment).collect();
+        Self::assemble(first, attachments)
+    }
+
+    /// Encodes one binary message: `write` appends its bytes.
+    pub fn binary(write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        Self::assemble(Wire::build(true, write), Box::default())
+    }
+
+    fn assemble(first: Wire, attachments: Box<[Wire]>) -> Self {
+        let len =
+            first.payload().len() + attachments.iter().map(|a| a.payload().len()).sum::<usize>();
+        Self(Arc::new(Encoded {
+            first,
+            attachments,
+            len,
+            compress: true,
+        }))
+    }
+
+    /// Says whether a transport that compresses may compress this message (default: yes).
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        if self.0.compress != compress {
+            match Arc::get_mut(&mut self.0) {
+                Some(encoded) => encoded.compress = compress,
+                None => {
+                    let first = self.0.first.share();
+                    let attachments = self.0.attachments.iter().map(Wire::share).collect();
+                    let len = self.0.len;
+                    self.0 = Arc::new(Encoded {
+                        first,
+                        attachments,
+                        len,
+                        compress,
+                    });
+                }
+            }
+        }
+        self
+    }
+
+    /// Whether a transport that compresses may compress this message.
+    #[must_use]
+    pub fn may_compress(&self) -> bool {
+        self.0.compress
+    }
+
+    /// What the message weighs in a queue: the bytes of its parts, without transport overhead.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Whether there is nothing to send. Never true: a text packet has at least its type digit.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+
+    /// The parts in the order in which they are sent.
+    pub fn parts(&self) -> impl Iterator<Item = &Wire> {
+        std::iter::once(&self.0.first).chain(self.0.attachments.iter())
+    }
+
+    /// The first part: the packet itself.
+    #[must_use]
+    pub fn first(&self) -> &Wire {
+        &self.0.first
+    }
+
+    /// How many parts the message has: one, and one for each attachment.
+    #[must_use]
+    pub fn part_count(&self) -> usize {
+        1 + self.0.attachments.len()
+    }
+}
+
+impl Wire {
+    fn build(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut buf = Vec::with_capacity(128);
+        buf.resize(HEADROOM, 0);
+        write(&mut buf);
+        let payload = buf.len() - HEADROOM;
+        let opcode = if binary { 0x82 } else { 0x81 };
+        let start = match payload {
+            0..=125 => {
+                buf[HEADROOM - 2] = opcode;
+                buf[HEADROOM - 1] = payload as u8;
+                HEADROOM - 2
+            }
+            126..=0xffff => {
+                buf[HEADROOM - 4] = opcode;
+                buf[HEADROOM - 3] = 126;
+                buf[HEADROOM - 2..HEADROOM].copy_from_slice(&(payload as u16).to_be_bytes());
+                HEADROOM - 4
+            }
+            _ => {
+                buf[0] = opcode;
+                buf[1] = 127;
+                buf[2..HEADROOM].copy_from_slice(&(payload as u64).to_be_bytes());
+                0
+            }
+        };
+        // A `Bytes` made from a full vector needs no second allocation until it is cloned, but an
+        // almost full one wastes its slack for as long as the frame waits in a queue.
+        let bytes = Bytes::from(buf).slice(start..);
+        Self {
+            bytes,
+            head: (HEADROOM - start) as u8,
+            binary,
+            base64: OnceLock::new(),
+        }
+    }
+
+    fn attachment(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            head: 0,
+            binary: true,
+            base64: OnceLock::new(),
+        }
+    }
+
+    fn share(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            head: self.head,
+            binary: self.binary,
+            base64: OnceLock::new(),
+        }
+    }
+
+    /// Whether this part is a binary message.
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        self.binary
+    }
+
+    /// The packet: with its type digit if it is text, the bare bytes if it is binary.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[usize::from(self.head)..]
+    }
+
+    /// The payload as shared bytes.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Bytes {
+        self.bytes.slice(usize::from(self.head)..)
+    }
+
+    /// The whole uncompressed, unmasked WebSocket frame, if it was encoded with its header. Binary
+    /// attachments that came from the application have none: their header is written apart so that
+    /// their bytes need no copy.
+    #[must_use]
+    pub fn ws_frame(&self) -> Option<&Bytes> {
+        (self.head != 0).then_some(&self.bytes)
+    }
+
+    /// A binary part as a polling packet of revision 4: `b` and standard base64. Made once, however
+    /// many polling clients receive it.
+    #[must_use]
+    pub fn base64(&self) -> &Bytes {
+        self.base64.get_or_init(|| {
+            let payload = self.payload();
+            let mut text = String::with_capacity(1 + payload.len().div_ceil(3) * 4);
+            text.push('b');
+            STANDARD.encode_string(payload, &mut text);
+            Bytes::from(text)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(n: usize) -> Frame {
+        Frame::message(|buf| buf.extend(std::iter::repeat_n(b'x', n)), Vec::new())
+    }
+
+    #[test]
+    fn the_header_has_the_shortest_form_at_every_boundary() {
+        for (n, head) in [
+            (0, 2),
+            (124, 2),
+            (125, 4),
+            (65_534, 4),
+            (65_535, 10),
+            (70_000, 10),
+        ] {
+            let frame = text(n);
+            let ws = frame.first().ws_frame().unwrap();
+            assert_eq!(ws.len(), head + 1 + n, "payload of {n}");
+            assert_eq!(ws[0], 0x81);
+            let declared = match ws[1] {
+                126 => usize::from(u16::from_be_bytes([ws[2], ws[3]])),
+                127 => u64::from_be_bytes(ws[2..10].try_into().unwrap()) as usize,
+                short => usize::from(short),
+            };
+            assert_eq!(declared, n + 1);
+            assert_eq!(frame.first().payload().len(), n + 1);
+            assert_eq!(frame.len(), n + 1);
+        }
+    }
+
+    #[test]
+    fn attachments_follow_without_a_copy() {
+        let data = Bytes::from(vec![1, 2, 3, 4]);
+        let frame = Frame::message(|b| b.extend_from_slice(b"51-[\"a\"]"), vec![data.clone()]);
+        let parts: Vec<_> = frame.parts().collect();
+        assert_eq!(parts.len(), frame.part_count());
+        assert_eq!(parts[1].payload().as_ptr(), data.as_ptr());
+        assert_eq!(parts[1].base64().as_ref(), b"bAQIDBA==");
+        assert!(parts[1].ws_frame().is_none());
+        assert_eq!(frame.len(), 9 + 4);
+    }
+
+    #[test]
+    fn the_compress_flag_changes_a_shared_frame_only_for_the_one_who_asked() {
+        let frame = text(3);
+        let plain = frame.clone().compress(false);
+        assert!(frame.may_compress());
+        assert!(!plain.may_compress());
+        assert_eq!(plain.first().payload(), frame.first().payload());
+    }
+}
