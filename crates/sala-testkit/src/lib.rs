@@ -1,1 +1,13 @@
-//! Test support: raw HTTP and WebSocket clients, private servers, the reference under test.
+//! Test support: private server processes and raw clients that send exactly the bytes a test asks for.
+//!
+//! Nothing here knows Sala. The clients speak HTTP/1.1 and WebSocket over a bare TCP connection, so that a test
+//! can also send what no real client would. Every wait has a deadline ([`within`]) and fails with a sentence.
+
+mod child;
+mod deadline;
+pub mod http;
+pub mod polling;
+pub mod ws;
+
+pub use child::{Child, ChildBuilder};
+pub use deadline::{PATIENCE, quiet_for, within, within_long};
