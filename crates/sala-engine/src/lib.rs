@@ -1,1 +1,3 @@
 //! Engine.IO on tokio and hyper: sessions, polling, WebSocket, upgrades, the HTTP edge.
+
+pub mod http;
