@@ -6,10 +6,19 @@
 
 mod close;
 mod frame;
+mod handshake;
+mod json;
+mod packet;
+pub mod payload;
 mod revision;
+mod session;
 mod sid;
+pub mod ws;
 
 pub use close::CloseReason;
 pub use frame::{Frame, Wire};
+pub use handshake::{HandshakeError, Query, open_packet};
+pub use packet::{Data, Packet, PacketType, ParseError};
 pub use revision::{Revision, Transport};
+pub use session::{Action, Session, Timing};
 pub use sid::Sid;
