@@ -13,11 +13,8 @@ pub enum CloseReason {
     ParseError,
     /// The peer did not answer a ping (revision 4) or sent none (revision 3) in time.
     PingTimeout,
-    /// The server closed the session at once.
+    /// The server closed the session.
     ForcedClose,
-    /// The server closed the session and the transport needed time to follow: a polling client
-    /// that had no request open, or data that was still queued.
-    ForcedServerClose,
     /// The client read more slowly than the server wrote, and its queue reached the limit.
     SlowConsumer,
 }
@@ -33,7 +30,6 @@ impl CloseReason {
             Self::ParseError => "parse error",
             Self::PingTimeout => "ping timeout",
             Self::ForcedClose => "forced close",
-            Self::ForcedServerClose => "forced server close",
         }
     }
 }

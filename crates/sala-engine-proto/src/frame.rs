@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use crate::PacketType;
+
 /// Room in front of a payload for the longest WebSocket header that a server writes.
 const HEADROOM: usize = 10;
 
@@ -102,6 +104,17 @@ impl Frame {
     #[must_use]
     pub fn may_compress(&self) -> bool {
         self.0.compress
+    }
+
+    /// The type of the packet.
+    #[must_use]
+    pub fn kind(&self) -> PacketType {
+        let first = &self.0.first;
+        if first.binary {
+            return PacketType::Message;
+        }
+        let digit = first.payload().first().copied().unwrap_or_default();
+        PacketType::from_digit(digit).unwrap_or(PacketType::Message)
     }
 
     /// What the message weighs in a queue: the bytes of its parts, without transport overhead.

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE},
+    header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION},
 };
 use sala_engine_proto::HandshakeError;
+use sala_engine_proto::ws::handshake::Refusal;
 
 /// Refuses a plain request: 400, or 403 if the application refused, with the code and the message
 /// as JSON. `message` replaces the usual text: what the application gave as its reason.
@@ -32,6 +33,23 @@ pub fn refuse_upgrade(error: HandshakeError, message: Option<&str>) -> Response<
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    response
+}
+
+/// The reply to a malformed WebSocket handshake (A100).
+#[must_use]
+pub fn refuse_handshake(refusal: Refusal) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(refusal.text().as_bytes()));
+    *response.status_mut() = match refusal {
+        Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    if refusal == Refusal::Version {
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13, 8"));
+    }
     response
 }
 

@@ -1,0 +1,133 @@
+//! What other tasks leave for a session's task: frames to send, and things that happened.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use bytes::Bytes;
+use sala_engine_proto::{CloseReason, Frame};
+use tokio::sync::oneshot;
+
+use crate::transport::WebSocket;
+
+/// The shared half of a session. One short lock protects it; nothing waits while holding it.
+///
+/// It is the session's outbox, bounded in bytes, and the inbox through which HTTP requests reach
+/// the session's task.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    /// Frames in the order of the calls.
+    pub(crate) queue: VecDeque<Frame>,
+    /// Bytes accepted and not yet handed to the operating system or to a polling reply.
+    pub(crate) bytes: usize,
+    /// Whether the transport would take a frame at this instant. Volatile frames ask.
+    pub(crate) writable: bool,
+    /// Whether frames are still accepted.
+    pub(crate) open: bool,
+    /// Whether the task runs, or was woken and will run: nobody needs to wake it again.
+    pub(crate) awake: bool,
+    /// Somebody wants [`Connection::poked`](crate::Connection::poked) to be called.
+    pub(crate) poked: bool,
+    /// A close that somebody asked for.
+    pub(crate) close: Option<CloseRequest>,
+    /// Requests of the client, in order.
+    pub(crate) requests: Vec<Incoming>,
+    /// A poll has been accepted and not been answered.
+    pub(crate) polling: bool,
+    /// A POST is being read or processed.
+    pub(crate) posting: bool,
+    /// The session has ended: nothing that is left here will be looked at.
+    pub(crate) over: bool,
+    pub(super) waker: Option<Waker>,
+    /// Tasks that wait for the queue to shrink.
+    pub(crate) waiting: Vec<Waker>,
+}
+
+/// How the server wants a session to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseRequest {
+    /// When all that is queued has been sent.
+    Drained,
+    /// At once: what is queued is dropped.
+    Now(CloseReason, Option<&'static str>),
+}
+
+/// Something that an HTTP request of the client brought.
+pub(crate) enum Incoming {
+    /// A GET waits for packets.
+    Poll(oneshot::Sender<PollReply>),
+    /// The connection of the waiting GET ended.
+    PollGone,
+    /// A POST brought packets; the sender is told when they have been processed.
+    Post(PostBody, oneshot::Sender<()>),
+    /// A WebSocket wants to take over from polling.
+    Upgrade(Box<WebSocket>),
+}
+
+/// The body of a POST.
+pub(crate) enum PostBody {
+    Text(String),
+    /// Revision 3 only.
+    Binary(Bytes),
+}
+
+/// The answer to a GET.
+pub(crate) struct PollReply {
+    pub(crate) body: Vec<u8>,
+    pub(crate) binary: bool,
+    /// Whether a packet in it may be compressed.
+    pub(crate) compress: bool,
+}
+
+impl Mailbox {
+    /// Wakes the session's task unless it is awake anyway.
+    pub(crate) fn wake(&mut self) {
+        if !self.awake {
+            self.awake = true;
+            if let Some(waker) = &self.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Remembers whom to wake and lets others wake the task again.
+    pub(crate) fn sleep(&mut self, waker: &Waker) {
+        self.awake = false;
+        match &mut self.waker {
+            Some(own) => own.clone_from(waker),
+            None => self.waker = Some(waker.clone()),
+        }
+    }
+
+    /// Asks for a close. The first request counts, but one that cannot wait overrules one that can.
+    pub(crate) fn request_close(&mut self, request: CloseRequest) {
+        if self.close.is_none() || matches!(request, CloseRequest::Now(..)) {
+            self.close = Some(request);
+        }
+        self.wake();
+    }
+
+    /// Whether a close was asked for that does not wait for what is queued.
+    pub(crate) fn drops_queue(&self) -> bool {
+        matches!(self.close, Some(CloseRequest::Now(..)))
+    }
+
+    /// Takes written bytes off the account and wakes those who wait for room.
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        for waker in self.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Drops everything and takes nothing more.
+    pub(crate) fn shut(&mut self) {
+        let bytes = self.bytes;
+        *self = Self {
+            waiting: std::mem::take(&mut self.waiting),
+            bytes,
+            over: true,
+            ..Self::default()
+        };
+        self.wrote(bytes);
+    }
+}

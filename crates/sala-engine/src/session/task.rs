@@ -1,0 +1,876 @@
+//! The task that owns a session.
+//!
+//! It reads, decodes, runs the application, writes, and sleeps until the next deadline, always in
+//! that order. Nobody else touches the protocol state; others leave things in the mailbox.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use hyper::upgrade::OnUpgrade;
+use pin_project_lite::pin_project;
+use sala_engine_proto::ws::deflate::{Agreed, Deflater, Inflater};
+use sala_engine_proto::ws::{Event, Reader};
+use sala_engine_proto::{
+    Action, CloseReason, Data, Frame, Packet, PacketType, ParseError, Revision, Session, Transport,
+    payload,
+};
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
+
+use super::handle::{ConnectionEvent, SessionHandle};
+use super::mailbox::{CloseRequest, Incoming, PollReply, PostBody};
+use super::running::{BoxFuture, Progress, Running, Scope};
+use crate::DeflateConfig;
+use crate::app::{App, Connection};
+use crate::transport::websocket::{Flow, Read, WebSocket};
+
+/// How many rounds a task makes before it lets others run.
+const ROUNDS: usize = 4;
+
+pin_project! {
+    /// The owner of one session.
+    pub(crate) struct Task<A: App> {
+        live: Live<A>,
+        #[pin]
+        sleep: Sleep,
+        // When `sleep` ends; never later than the session's next deadline.
+        armed: Instant,
+        // Whether `sleep` knows whom to wake.
+        registered: bool,
+    }
+}
+
+struct Live<A: App> {
+    app: Arc<A>,
+    core: Protocol<A::Connection>,
+    lane: Lane,
+    probe: Option<Probe>,
+    stage: Stage,
+}
+
+/// How a session's life ends.
+enum Stage {
+    Running,
+    /// The session is over; its unfinished handlers are not. The future ends when the server's
+    /// patience does.
+    Lingering(BoxFuture),
+}
+
+/// The session's transport.
+enum Lane {
+    /// The HTTP server has yet to hand over the connection.
+    Opening(Box<Opening>),
+    Polling(Option<oneshot::Sender<PollReply>>),
+    WebSocket(Box<WebSocket>),
+    Gone,
+}
+
+/// A WebSocket that is being opened.
+pub(crate) struct Opening {
+    pub(crate) upgrade: OnUpgrade,
+    pub(crate) wrap: WrapWebSocket,
+    pub(crate) open_packet: Frame,
+}
+
+/// Makes a WebSocket of a connection that the HTTP server handed over.
+pub(crate) struct WrapWebSocket {
+    pub(crate) max_message: usize,
+    pub(crate) deflate: Option<(Agreed, DeflateConfig)>,
+    pub(crate) revision: Revision,
+    pub(crate) base64: bool,
+}
+
+impl WrapWebSocket {
+    pub(crate) fn wrap(self, upgraded: hyper::upgrade::Upgraded) -> WebSocket {
+        let (io, early) = crate::transport::io::Io::new(upgraded);
+        let (inflater, deflater) = match &self.deflate {
+            Some((agreed, config)) => (
+                Some(Inflater::new(agreed)),
+                Some(Deflater::new(agreed, config)),
+            ),
+            None => (None, None),
+        };
+        let reader = Reader::new(self.max_message, inflater);
+        WebSocket::new(
+            io,
+            early,
+            reader,
+            deflater.map(Box::new),
+            self.revision,
+            self.base64,
+        )
+    }
+}
+
+/// A WebSocket that wants to take over from polling.
+struct Probe {
+    socket: Box<WebSocket>,
+    answer: VecDeque<Frame>,
+}
+
+/// The protocol's side of a session, without its transport.
+struct Protocol<C> {
+    handle: SessionHandle,
+    machine: Session,
+    connection: Option<C>,
+    running: Running,
+    now: Instant,
+    silent: bool,
+    ending: Option<Ending>,
+}
+
+/// Why and how the session has to end.
+struct Ending {
+    reason: CloseReason,
+    description: Option<Cow<'static, str>>,
+    /// The code for the WebSocket close frame.
+    code: Option<u16>,
+    /// What a waiting poll is told.
+    farewell: Farewell,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    Close,
+    Noop,
+    NoopAndClose,
+}
+
+/// What a round of work came to.
+enum Round {
+    /// There is more to do.
+    Again,
+    /// Nothing to do until somebody wakes the task.
+    Sleep,
+    /// The task is done.
+    Done,
+}
+
+/// Where a session starts.
+pub(crate) enum Start {
+    Polling,
+    WebSocket(Box<Opening>),
+}
+
+impl<A: App> Task<A> {
+    pub(crate) fn new(app: Arc<A>, handle: SessionHandle, start: Start) -> Self {
+        let now = Instant::now();
+        let transport = handle.transport();
+        let timing = handle.core().config.timing;
+        let machine = Session::new(timing, handle.revision(), transport, now);
+        handle.core().task_started();
+        let armed = machine.next_timeout().unwrap_or(now + timing.ping_interval);
+        let lane = match start {
+            Start::Polling => Lane::Polling(None),
+            Start::WebSocket(opening) => Lane::Opening(opening),
+        };
+        Self {
+            live: Live {
+                app,
+                core: Protocol {
+                    handle,
+                    machine,
+                    connection: None,
+                    running: Running::default(),
+                    now,
+                    silent: true,
+                    ending: None,
+                },
+                lane,
+                probe: None,
+                stage: Stage::Running,
+            },
+            sleep: tokio::time::sleep_until(armed.into()),
+            armed,
+            registered: false,
+        }
+    }
+}
+
+impl<A: App> Future for Task<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let live = this.live;
+        for _ in 0..ROUNDS {
+            // A panic in the application ends this session and nothing else.
+            let round = catch_unwind(AssertUnwindSafe(|| live.round(cx)))
+                .unwrap_or_else(|_| live.panicked(cx));
+            match round {
+                Round::Done => return Poll::Ready(()),
+                Round::Again => continue,
+                Round::Sleep => {}
+            }
+            let Some(deadline) = live.deadline() else {
+                return live.sleep_unless_called(cx);
+            };
+            if deadline < *this.armed || *this.armed <= live.core.now {
+                *this.armed = deadline;
+                this.sleep.as_mut().reset(deadline.into());
+                *this.registered = false;
+            }
+            if !*this.registered {
+                if this.sleep.as_mut().poll(cx).is_ready() {
+                    continue;
+                }
+                *this.registered = true;
+            }
+            return live.sleep_unless_called(cx);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<A: App> Live<A> {
+    fn round(&mut self, cx: &mut Context<'_>) -> Round {
+        self.core.now = Instant::now();
+        if let Stage::Lingering(patience) = &mut self.stage {
+            self.core.running.poll(cx);
+            let over = self.core.running.len() == 0 || patience.as_mut().poll(cx).is_ready();
+            return if over { Round::Done } else { Round::Sleep };
+        }
+        if let Lane::Opening(opening) = &mut self.lane {
+            match Pin::new(&mut opening.upgrade).poll(cx) {
+                Poll::Pending => return Round::Sleep,
+                Poll::Ready(upgraded) => {
+                    let Lane::Opening(opening) = std::mem::replace(&mut self.lane, Lane::Gone)
+                    else {
+                        return Round::Done;
+                    };
+                    match upgraded {
+                        Ok(upgraded) => self.open_websocket(*opening, upgraded),
+                        Err(_) => self.core.end(CloseReason::TransportClose, None),
+                    }
+                }
+            }
+        }
+        if self.core.connection.is_none() && self.core.ending.is_none() {
+            let mut scope = Scope::new(cx, &mut self.core.running);
+            self.core.connection = Some(self.app.connect(&self.core.handle, &mut scope));
+        }
+        let mut again = self.take_mail(cx);
+        if self.core.ending.is_none() {
+            again |= self.read(cx);
+            again |= self.read_probe(cx);
+            self.pass_time(cx);
+            again |= self.core.running.poll(cx) == Progress::Finished;
+        }
+        // Also when the session ends: what was queued before the cause came first.
+        self.write(cx);
+        self.close_if_asked(cx);
+        if self.core.ending.is_some() {
+            return self.finish(cx);
+        }
+        if again { Round::Again } else { Round::Sleep }
+    }
+
+    fn open_websocket(&mut self, opening: Opening, upgraded: hyper::upgrade::Upgraded) {
+        let socket = opening.wrap.wrap(upgraded);
+        self.lane = Lane::WebSocket(Box::new(socket));
+        let initial = self.core.handle.core().config.initial_packet.clone();
+        let mut mailbox = self.core.handle.mailbox();
+        mailbox.writable = true;
+        for frame in std::iter::once(opening.open_packet).chain(initial) {
+            mailbox.bytes += frame.len();
+            mailbox.queue.push_back(frame);
+        }
+    }
+
+    /// Handles what others left. Tells whether there was anything.
+    fn take_mail(&mut self, cx: &mut Context<'_>) -> bool {
+        let (requests, poked) = {
+            let mut mailbox = self.core.handle.mailbox();
+            mailbox.awake = true;
+            (
+                std::mem::take(&mut mailbox.requests),
+                std::mem::take(&mut mailbox.poked),
+            )
+        };
+        let any = poked || !requests.is_empty();
+        for request in requests {
+            if self.core.ending.is_some() {
+                // Dropping the rest of the requests answers them.
+                break;
+            }
+            self.take_request(request, cx);
+        }
+        if poked {
+            self.core
+                .with_connection(cx, |connection, scope| connection.poked(scope));
+        }
+        any
+    }
+
+    fn take_request(&mut self, request: Incoming, cx: &mut Context<'_>) {
+        match request {
+            Incoming::Poll(reply) => match &mut self.lane {
+                Lane::Polling(slot) => *slot = Some(reply),
+                // The upgrade overtook the poll: let it go.
+                _ => {
+                    reply
+                        .send(self.core.control_reply(&[PacketType::Noop]))
+                        .ok();
+                }
+            },
+            Incoming::PollGone => {
+                if matches!(self.lane, Lane::Polling(_)) {
+                    let description = Some("poll connection closed prematurely");
+                    self.core.end(CloseReason::TransportError, description);
+                }
+            }
+            Incoming::Post(body, done) => {
+                self.core.receive_payload(&body, cx);
+                self.core.handle.mailbox().posting = false;
+                // The client may have gone; its packets have arrived all the same.
+                done.send(()).ok();
+            }
+            Incoming::Upgrade(socket) => {
+                if self.core.machine.can_upgrade() {
+                    self.core.machine.probe_attached(self.core.now);
+                    self.probe = Some(Probe {
+                        socket,
+                        answer: Default::default(),
+                    });
+                } else {
+                    socket.close(None);
+                }
+            }
+        }
+    }
+
+    /// Reads from the WebSocket, if that is the transport. Tells whether there may be more.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        let Lane::WebSocket(socket) = &mut self.lane else {
+            return false;
+        };
+        if self.core.is_saturated() {
+            // The handlers that run will wake the task when they end.
+            return false;
+        }
+        let core = &mut self.core;
+        match socket.poll_read(cx, |event, cx| core.receive_event(event, cx)) {
+            Ok(Read::Pending) => return false,
+            Ok(Read::More) => return true,
+            Ok(Read::Ended | Read::Broken) => {
+                self.lane = Lane::Gone;
+                self.core.end(CloseReason::TransportClose, None);
+            }
+            Err(error) => {
+                self.core.end(CloseReason::TransportError, None);
+                if let Some(ending) = &mut self.core.ending {
+                    ending.code = Some(error.code());
+                    ending.description = Some(Cow::Owned(error.to_string()));
+                }
+            }
+        }
+        false
+    }
+
+    /// Reads from the WebSocket that wants to take over.
+    fn read_probe(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(probe) = &mut self.probe else {
+            return false;
+        };
+        let core = &mut self.core;
+        let mut action = Action::None;
+        let read = probe.socket.poll_read(cx, |event, _| {
+            action = core.receive_probe_event(event);
+            if action == Action::None {
+                Flow::Continue
+            } else {
+                Flow::Pause
+            }
+        });
+        match read {
+            _ if action != Action::None => {}
+            Ok(Read::Pending) => return false,
+            Ok(Read::More) => return true,
+            Ok(Read::Ended | Read::Broken) => {
+                self.probe = None;
+                self.core.machine.probe_detached();
+                return false;
+            }
+            Err(error) => {
+                self.core.machine.probe_detached();
+                if let Some(probe) = self.probe.take() {
+                    probe.socket.close(Some(error.code()));
+                }
+                return false;
+            }
+        }
+        self.act(action);
+        true
+    }
+
+    fn pass_time(&mut self, cx: &mut Context<'_>) {
+        let now = self.core.now;
+        while self.core.machine.next_timeout().is_some_and(|at| at <= now) {
+            let action = self.core.machine.timeout(now);
+            if action == Action::None {
+                break;
+            }
+            self.act(action);
+            if self.core.ending.is_some() {
+                return;
+            }
+        }
+        let connection = self.core.connection.as_ref();
+        if connection
+            .and_then(Connection::deadline)
+            .is_some_and(|at| at <= now)
+        {
+            self.core
+                .with_connection(cx, |connection, scope| connection.timeout(now, scope));
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::AnswerProbe => {
+                if let Some(probe) = &mut self.probe {
+                    probe.answer.push_back(control(PacketType::Pong, "probe"));
+                }
+                self.core
+                    .handle
+                    .notify(&ConnectionEvent::Upgrading(Transport::WebSocket));
+                self.release_poll();
+            }
+            Action::ReleasePoll => self.release_poll(),
+            Action::Upgrade => self.upgrade(),
+            Action::DropProbe => {
+                if let Some(probe) = self.probe.take() {
+                    probe.socket.close(None);
+                }
+            }
+            other => {
+                self.core.act(other);
+            }
+        }
+    }
+
+    /// Answers a waiting poll with a noop, so that the client can stop polling.
+    fn release_poll(&mut self) {
+        if let Lane::Polling(slot) = &mut self.lane
+            && let Some(reply) = slot.take()
+        {
+            self.core.answer_poll(reply, &[PacketType::Noop]);
+        }
+    }
+
+    fn upgrade(&mut self) {
+        self.release_poll();
+        if let Some(probe) = self.probe.take() {
+            self.lane = Lane::WebSocket(probe.socket);
+        }
+        let handle = &self.core.handle;
+        handle.set_websocket();
+        handle.core().stats.upgraded();
+        handle.mailbox().writable = true;
+        handle.notify(&ConnectionEvent::Upgrade(Transport::WebSocket));
+    }
+
+    /// Hands what is queued to the transport.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        if let Some(probe) = &mut self.probe {
+            let mut sent = 0;
+            let answer = probe.socket.poll_send(cx, &mut probe.answer, &mut sent);
+            if matches!(answer, Poll::Ready(Err(_))) {
+                self.probe = None;
+                self.core.machine.probe_detached();
+            }
+        }
+        match &mut self.lane {
+            Lane::Polling(slot) => self.core.write_poll(slot),
+            Lane::WebSocket(socket) => self.core.write_websocket(socket, cx),
+            Lane::Opening(_) | Lane::Gone => {}
+        }
+    }
+
+    /// Looks whether somebody asked for a close, and whether the transport is ready for it.
+    fn close_if_asked(&mut self, cx: &mut Context<'_>) {
+        let (request, drained) = {
+            let mut mailbox = self.core.handle.mailbox();
+            (mailbox.close.take(), mailbox.bytes == 0)
+        };
+        match request {
+            Some(CloseRequest::Now(reason, description)) => self.core.end(reason, description),
+            Some(CloseRequest::Drained) => {
+                if drained && self.lane.is_ready_to_close() {
+                    self.core.end(CloseReason::ForcedClose, None);
+                } else {
+                    self.core.machine.close_pending(self.core.now);
+                    self.core
+                        .with_connection(cx, |connection, scope| connection.closing(scope));
+                }
+            }
+            None => {
+                if self.core.machine.is_closing() && drained && self.lane.is_ready_to_close() {
+                    self.core.end(CloseReason::ForcedClose, None);
+                    if let Some(ending) = &mut self.core.ending {
+                        ending.farewell = Farewell::NoopAndClose;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the session: tells the peer, then the application.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Round {
+        let Some(ending) = self.core.ending.take() else {
+            return Round::Done;
+        };
+        if let Some(probe) = self.probe.take() {
+            probe.socket.close(None);
+        }
+        match std::mem::replace(&mut self.lane, Lane::Gone) {
+            Lane::Polling(Some(reply)) => {
+                let packets: &[PacketType] = match ending.farewell {
+                    Farewell::Close => &[PacketType::Close],
+                    Farewell::Noop => &[PacketType::Noop],
+                    Farewell::NoopAndClose => &[PacketType::Noop, PacketType::Close],
+                };
+                self.core.answer_poll(reply, packets);
+            }
+            Lane::WebSocket(socket) => socket.close(ending.code),
+            _ => {}
+        }
+        self.core.finish(&ending, cx);
+        self.linger(cx)
+    }
+
+    fn linger(&mut self, cx: &mut Context<'_>) -> Round {
+        self.core.running.poll(cx);
+        if self.core.running.len() == 0 {
+            return Round::Done;
+        }
+        let core = Arc::clone(self.core.handle.core());
+        self.stage = Stage::Lingering(Box::pin(async move { core.cut_off().await }));
+        Round::Again
+    }
+
+    fn panicked(&mut self, cx: &mut Context<'_>) -> Round {
+        tracing::error!("the application panicked while handling a session; the session is closed");
+        // What panicked may be half-changed: it gets no further call.
+        self.core.connection = None;
+        self.core
+            .end(CloseReason::TransportError, Some("internal error"));
+        catch_unwind(AssertUnwindSafe(|| self.finish(cx))).unwrap_or(Round::Done)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if matches!(self.stage, Stage::Lingering(_)) {
+            return None;
+        }
+        let connection = self.core.connection.as_ref().and_then(Connection::deadline);
+        let machine = self.core.machine.next_timeout();
+        connection.into_iter().chain(machine).min()
+    }
+
+    /// Goes to sleep, unless something arrived since the mailbox was last looked at.
+    fn sleep_unless_called(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut mailbox = self.core.handle.mailbox();
+        let called = !mailbox.requests.is_empty()
+            || mailbox.poked
+            || mailbox.close.is_some()
+            || (!mailbox.queue.is_empty() && mailbox.writable);
+        if called && matches!(self.stage, Stage::Running) {
+            cx.waker().wake_by_ref();
+        } else {
+            mailbox.sleep(cx.waker());
+        }
+        Poll::Pending
+    }
+}
+
+impl Lane {
+    /// Whether a close can reach the peer now.
+    fn is_ready_to_close(&self) -> bool {
+        match self {
+            Self::Polling(slot) => slot.is_some(),
+            Self::WebSocket(socket) => socket.is_idle(),
+            Self::Opening(_) => false,
+            Self::Gone => true,
+        }
+    }
+}
+
+impl<C: Connection> Protocol<C> {
+    fn with_connection(
+        &mut self,
+        cx: &mut Context<'_>,
+        f: impl FnOnce(&mut C, &mut Scope<'_, '_>),
+    ) {
+        if let Some(connection) = &mut self.connection {
+            f(connection, &mut Scope::new(cx, &mut self.running));
+        }
+    }
+
+    fn is_saturated(&self) -> bool {
+        self.running.len() >= self.handle.core().config.max_running_handlers
+    }
+
+    fn end(&mut self, reason: CloseReason, description: Option<&'static str>) {
+        if self.ending.is_none() {
+            self.ending = Some(Ending {
+                reason,
+                description: description.map(Cow::Borrowed),
+                code: None,
+                farewell: Farewell::Close,
+            });
+        }
+    }
+
+    /// A WebSocket message of the session's transport.
+    fn receive_event(&mut self, event: Event<'_>, cx: &mut Context<'_>) -> Flow {
+        let packet = match event {
+            Event::Text(text) => Packet::decode_text(text, self.handle.revision()),
+            Event::Binary(bytes) => Packet::decode_binary(bytes, self.handle.revision()),
+            Event::Ping(_) | Event::Pong(_) => return Flow::Continue,
+            Event::Close(code, _) => {
+                self.end(CloseReason::TransportClose, None);
+                if let Some(ending) = &mut self.ending {
+                    ending.code = code;
+                }
+                return Flow::Stop;
+            }
+        };
+        self.receive(packet, cx)
+    }
+
+    /// A polling body.
+    fn receive_payload(&mut self, body: &PostBody, cx: &mut Context<'_>) {
+        let packets = match body {
+            PostBody::Text(text) => payload::decode(text, self.handle.revision()),
+            PostBody::Binary(bytes) => payload::decode_binary_v3(bytes),
+        };
+        for packet in packets {
+            if let Flow::Stop = self.receive(packet, cx) {
+                break;
+            }
+        }
+        if let Some(ending) = &mut self.ending
+            && ending.reason == CloseReason::TransportClose
+        {
+            ending.farewell = Farewell::Noop;
+        }
+    }
+
+    fn receive(&mut self, packet: Result<Packet<'_>, ParseError>, cx: &mut Context<'_>) -> Flow {
+        let Ok(packet) = packet else {
+            self.end(CloseReason::ParseError, None);
+            return Flow::Stop;
+        };
+        if self.handle.is_observed() && self.handle.is_open() {
+            let event = ConnectionEvent::Packet {
+                kind: packet.kind,
+                data: &packet.data,
+            };
+            self.handle.notify(&event);
+        }
+        match self.machine.packet(packet.kind, self.now) {
+            Action::Deliver => self.deliver(packet.data, cx),
+            action => self.act(action),
+        }
+    }
+
+    fn deliver(&mut self, data: Data<'_>, cx: &mut Context<'_>) -> Flow {
+        // A close that was asked for while earlier messages of the same read were handled.
+        if !self.handle.is_open() {
+            return Flow::Continue;
+        }
+        if self.silent {
+            self.silent = false;
+            self.handle.core().stats.no_longer_silent();
+        }
+        self.with_connection(cx, |connection, scope| connection.message(data, scope));
+        if self.is_saturated() {
+            Flow::Pause
+        } else {
+            Flow::Continue
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Flow {
+        match action {
+            Action::SendPing => self.send_control(PacketType::Ping),
+            Action::SendPong => {
+                self.handle.notify(&ConnectionEvent::Heartbeat);
+                self.send_control(PacketType::Pong);
+            }
+            Action::Heartbeat => self.handle.notify(&ConnectionEvent::Heartbeat),
+            Action::Close(reason, description) => {
+                self.end(reason, description);
+                return Flow::Stop;
+            }
+            _ => {}
+        }
+        Flow::Continue
+    }
+
+    /// A WebSocket message of a probing transport.
+    fn receive_probe_event(&mut self, event: Event<'_>) -> Action {
+        let (kind, probe) = match event {
+            Event::Text(text) => match Packet::decode_text(text, self.handle.revision()) {
+                Ok(packet) => (packet.kind, packet.data == Data::Text("probe")),
+                Err(_) => (PacketType::Message, false),
+            },
+            Event::Binary(_) | Event::Close(..) => (PacketType::Message, false),
+            Event::Ping(_) | Event::Pong(_) => return Action::None,
+        };
+        self.machine.probe_packet(kind, probe, self.now)
+    }
+
+    /// Queues a packet of the session's own, behind the messages that are waiting.
+    fn send_control(&mut self, kind: PacketType) {
+        let frame = control(kind, "");
+        self.handle.observe_create(&frame);
+        let mut mailbox = self.handle.mailbox();
+        mailbox.bytes += frame.len();
+        mailbox.queue.push_back(frame);
+    }
+
+    fn control_reply(&self, kinds: &[PacketType]) -> PollReply {
+        let frames: Vec<Frame> = kinds.iter().map(|kind| control(*kind, "")).collect();
+        self.encode_poll(&frames)
+    }
+
+    fn encode_poll<'f>(
+        &self,
+        frames: impl IntoIterator<Item = &'f Frame, IntoIter: Clone>,
+    ) -> PollReply {
+        let frames = frames.into_iter();
+        let compress = frames.clone().any(Frame::may_compress);
+        let body = payload::encode(frames, self.handle.revision(), self.handle.wants_base64());
+        PollReply {
+            body: body.bytes,
+            binary: body.binary,
+            compress,
+        }
+    }
+
+    fn answer_poll(&self, reply: oneshot::Sender<PollReply>, kinds: &[PacketType]) {
+        let body = self.control_reply(kinds);
+        {
+            let mut mailbox = self.handle.mailbox();
+            mailbox.polling = false;
+            mailbox.writable = false;
+        }
+        // A client that has gone is noticed by the guard of its request.
+        reply.send(body).ok();
+    }
+
+    fn write_poll(&mut self, slot: &mut Option<oneshot::Sender<PollReply>>) {
+        if slot.is_none() {
+            return;
+        }
+        let frames = {
+            let mut mailbox = self.handle.mailbox();
+            if mailbox.queue.is_empty() || mailbox.drops_queue() {
+                return;
+            }
+            let frames = std::mem::take(&mut mailbox.queue);
+            let bytes = mailbox.bytes;
+            mailbox.wrote(bytes);
+            mailbox.polling = false;
+            mailbox.writable = false;
+            frames
+        };
+        self.handle.notify(&ConnectionEvent::Flush(frames.len()));
+        let body = self.encode_poll(&frames);
+        if let Some(reply) = slot.take() {
+            reply.send(body).ok(); // as in `answer_poll`
+        }
+        self.handle.notify(&ConnectionEvent::Drain);
+    }
+
+    fn write_websocket(&mut self, socket: &mut WebSocket, cx: &mut Context<'_>) {
+        loop {
+            let mut queue = {
+                let mut mailbox = self.handle.mailbox();
+                if mailbox.drops_queue() {
+                    return;
+                }
+                if mailbox.queue.is_empty() && socket.is_idle() {
+                    mailbox.writable = true;
+                    return;
+                }
+                mailbox.writable = false;
+                std::mem::take(&mut mailbox.queue)
+            };
+            let count = queue.len();
+            if count > 0 {
+                self.handle.notify(&ConnectionEvent::Flush(count));
+            }
+            let mut sent = 0;
+            let result = socket.poll_send(cx, &mut queue, &mut sent);
+            {
+                let mut mailbox = self.handle.mailbox();
+                mailbox.wrote(sent);
+                // Put back what did not go out; others may have queued behind it meanwhile.
+                std::mem::swap(&mut mailbox.queue, &mut queue);
+                mailbox.queue.append(&mut queue);
+                if mailbox.queue.is_empty() && mailbox.queue.capacity() > 16 {
+                    mailbox.queue = Default::default();
+                }
+            }
+            match result {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => self.handle.notify(&ConnectionEvent::Drain),
+                Poll::Ready(Err(_)) => {
+                    return self.end(CloseReason::TransportError, Some("write error"));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, ending: &Ending, cx: &mut Context<'_>) {
+        self.machine.closed();
+        self.handle.set_closed();
+        self.handle.core().registry.remove(self.handle.id());
+        if std::mem::take(&mut self.silent) {
+            self.handle.core().stats.no_longer_silent();
+        }
+        if ending.reason == CloseReason::SlowConsumer {
+            self.handle.core().stats.slow_consumer();
+        }
+        let reason = ending.reason;
+        let description = ending.description.as_deref();
+        self.handle.notify(&ConnectionEvent::Close {
+            reason,
+            description,
+        });
+        self.with_connection(cx, |connection, scope| {
+            connection.close(reason, description, scope)
+        });
+        self.connection = None;
+        self.handle.mailbox().shut();
+    }
+}
+
+impl<C> Drop for Protocol<C> {
+    /// The runtime may drop a task in the middle of its life.
+    fn drop(&mut self) {
+        if !self.handle.is_closed() {
+            self.handle.set_closed();
+            self.handle.core().registry.remove(self.handle.id());
+            self.handle.mailbox().shut();
+        }
+        if self.silent {
+            self.handle.core().stats.no_longer_silent();
+        }
+        self.handle.core().task_ended();
+    }
+}
+
+/// A packet of the engine's own.
+fn control(kind: PacketType, data: &str) -> Frame {
+    Frame::packet(kind.digit(), |buf| buf.extend_from_slice(data.as_bytes()))
+}

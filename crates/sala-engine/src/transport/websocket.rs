@@ -1,0 +1,441 @@
+//! One WebSocket connection: gathering frames into few writes, taking frames out of few reads.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sala_engine_proto::ws::deflate::Deflater;
+use sala_engine_proto::ws::{self, Event, Reader, WsError};
+use sala_engine_proto::{Frame, Revision, Wire};
+use tokio::io::ReadBuf;
+
+use super::io::Io;
+
+/// How much is read or gathered at once. The buffers belong to the thread, not to the connection.
+const BUFFER: usize = 64 << 10;
+/// Parts smaller than this are copied together; larger ones are written from where they are.
+const FLATTEN: usize = 4 << 10;
+/// How many slices one write may have.
+const SLICES: usize = 32;
+/// How long a closed connection may take to take the close frame and to answer it.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Buffers that all connections of a thread use in turn. They are taken out while in use, so that
+/// code that polls another session from within a handler gets fresh ones instead of a panic.
+struct Buffers {
+    read: Vec<u8>,
+    scratch: Vec<u8>,
+    segments: Vec<Segment>,
+}
+
+thread_local! {
+    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
+}
+
+fn with_buffers<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
+    let mut buffers = BUFFERS.take().unwrap_or_else(|| {
+        Box::new(Buffers {
+            read: vec![0; BUFFER],
+            scratch: Vec::with_capacity(BUFFER),
+            segments: Vec::with_capacity(SLICES),
+        })
+    });
+    let result = f(&mut buffers);
+    BUFFERS.set(Some(buffers));
+    result
+}
+
+/// A piece of one write.
+enum Segment {
+    /// A range of the scratch buffer.
+    Copied(usize, usize),
+    Shared(Bytes),
+}
+
+/// An established WebSocket connection.
+pub(crate) struct WebSocket {
+    io: Io,
+    /// What arrived right behind the HTTP request.
+    early: Bytes,
+    reader: Reader,
+    deflater: Option<Box<Deflater>>,
+    revision: Revision,
+    /// The client asked for text only (`b64=1`).
+    base64: bool,
+    /// What the operating system has not taken yet, in order.
+    unsent: VecDeque<Bytes>,
+    /// What the frames in `unsent` weigh in the session's queue.
+    in_flight: usize,
+    /// The answer to the peer's latest WebSocket ping. Only the latest needs one, so a peer that
+    /// pings and does not read cannot make memory grow.
+    pong: Option<Bytes>,
+    /// A wrapper such as TLS may hold bytes back.
+    unflushed: bool,
+}
+
+/// What reading brought.
+pub(crate) enum Read {
+    /// Something was read; there may be more.
+    More,
+    /// Nothing to read now; the task will be woken.
+    Pending,
+    /// The peer ended the connection.
+    Ended,
+    /// The connection broke.
+    Broken,
+}
+
+/// What the receiver of messages wants next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Continue,
+    /// Take no more for now; the rest of what was read is kept.
+    Pause,
+    /// Stop: the session is over or needs this connection no more.
+    Stop,
+}
+
+impl WebSocket {
+    pub(crate) fn new(
+        io: Io,
+        early: Bytes,
+        reader: Reader,
+        deflater: Option<Box<Deflater>>,
+        revision: Revision,
+        base64: bool,
+    ) -> Self {
+        Self {
+            io,
+            early,
+            reader,
+            deflater,
+            revision,
+            base64,
+            unsent: VecDeque::new(),
+            in_flight: 0,
+            pong: None,
+            unflushed: false,
+        }
+    }
+
+    /// Reads once and hands every complete message to `receive`.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke a rule of the WebSocket protocol; the connection is to be closed with the
+    /// error's code.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut receive: impl FnMut(Event<'_>, &mut Context<'_>) -> Flow,
+    ) -> Result<Read, WsError> {
+        if !self.early.is_empty() {
+            let mut early = std::mem::take(&mut self.early).to_vec();
+            return self.take_messages(&mut early, cx, &mut receive);
+        }
+        with_buffers(|buffers| {
+            let mut buf = ReadBuf::new(&mut buffers.read);
+            match self.io.poll_read(cx, &mut buf) {
+                Poll::Pending => return Ok(Read::Pending),
+                Poll::Ready(Err(_)) => return Ok(Read::Broken),
+                Poll::Ready(Ok(())) => {}
+            }
+            let n = buf.filled().len();
+            if n == 0 {
+                return Ok(Read::Ended);
+            }
+            self.take_messages(&mut buffers.read[..n], cx, &mut receive)
+        })
+    }
+
+    fn take_messages(
+        &mut self,
+        mut input: &mut [u8],
+        cx: &mut Context<'_>,
+        receive: &mut impl FnMut(Event<'_>, &mut Context<'_>) -> Flow,
+    ) -> Result<Read, WsError> {
+        while let Some(event) = self.reader.next(&mut input)? {
+            if let Event::Ping(payload) = event {
+                let mut pong = Vec::with_capacity(payload.len() + 2);
+                ws::pong(&mut pong, payload);
+                self.pong = Some(pong.into());
+                continue;
+            }
+            match receive(event, cx) {
+                Flow::Continue => {}
+                Flow::Pause => {
+                    self.early = Bytes::copy_from_slice(input);
+                    break;
+                }
+                Flow::Stop => break,
+            }
+        }
+        Ok(Read::More)
+    }
+
+    /// Whether everything handed over so far has gone out.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.unsent.is_empty() && self.pong.is_none()
+    }
+
+    /// Sends as much of `queue` as the connection takes, and tells what the frames weighed that
+    /// have gone out completely. Ready means that nothing is left to send.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: &mut VecDeque<Frame>,
+        sent: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_unsent(cx))?;
+            *sent += std::mem::take(&mut self.in_flight);
+            if queue.is_empty() && self.pong.is_none() {
+                if self.unflushed {
+                    ready!(self.io.poll_flush(cx))?;
+                    self.unflushed = false;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            with_buffers(|buffers| self.gather_and_write(cx, queue, buffers))?;
+        }
+    }
+
+    /// Writes what an earlier write left over.
+    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
+            let mut n = ready!(self.io.poll_write_vectored(cx, &slices[..count]))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = matches!(self.io, Io::Other(_));
+            while let Some(first) = self.unsent.front_mut() {
+                if n < first.len() {
+                    let _ = first.split_to(n);
+                    break;
+                }
+                n -= first.len();
+                self.unsent.pop_front();
+            }
+        }
+        if self.unsent.capacity() > SLICES {
+            self.unsent = VecDeque::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Puts frames together and writes them with one call. What is not taken goes to `unsent`.
+    fn gather_and_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: &mut VecDeque<Frame>,
+        buffers: &mut Buffers,
+    ) -> io::Result<()> {
+        let Buffers {
+            scratch, segments, ..
+        } = buffers;
+        scratch.clear();
+        segments.clear();
+        let mut gather = Gather {
+            scratch,
+            segments,
+            mark: 0,
+        };
+        if let Some(pong) = self.pong.take() {
+            gather.copy(&pong);
+        }
+        // A part takes up to two slices, and a frame may have many: the limit is checked between
+        // frames, and a write longer than `SLICES` leaves the rest to `unsent`.
+        while gather.segments.len() < SLICES
+            && gather.scratch.len() < BUFFER - FLATTEN
+            && let Some(frame) = queue.pop_front()
+        {
+            self.in_flight += frame.len();
+            for part in frame.parts() {
+                self.gather_part(part, &mut gather);
+            }
+        }
+        gather.close_run();
+        let total = segments.iter().map(Segment::len).sum::<usize>();
+        let written = match &segments[..] {
+            [Segment::Copied(start, end)] => self.io.poll_write(cx, &scratch[*start..*end]),
+            [Segment::Shared(bytes)] => self.io.poll_write(cx, bytes),
+            _ => {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let mut count = 0;
+                for (slice, segment) in slices.iter_mut().zip(segments.iter()) {
+                    *slice = IoSlice::new(segment.bytes(scratch));
+                    count += 1;
+                }
+                self.io.poll_write_vectored(cx, &slices[..count])
+            }
+        };
+        let mut n = match written {
+            Poll::Ready(Ok(0)) if total > 0 => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(n) => n?,
+            Poll::Pending => 0,
+        };
+        self.unflushed = matches!(self.io, Io::Other(_));
+        if n < total {
+            for segment in segments.drain(..) {
+                let len = segment.len();
+                if n >= len {
+                    n -= len;
+                    continue;
+                }
+                self.unsent.push_back(match segment {
+                    Segment::Copied(start, end) => Bytes::copy_from_slice(&scratch[start + n..end]),
+                    Segment::Shared(bytes) => bytes.slice(n..),
+                });
+                n = 0;
+            }
+        }
+        segments.clear();
+        if scratch.capacity() > 2 * BUFFER {
+            *scratch = Vec::with_capacity(BUFFER);
+        }
+        Ok(())
+    }
+
+    fn gather_part(&mut self, part: &Wire, gather: &mut Gather<'_>) {
+        if part.is_binary() && self.base64 {
+            return gather.text(&match self.revision {
+                Revision::V4 => part.base64().clone(),
+                Revision::V3 => {
+                    // Revision 3 names the type behind the `b`.
+                    let mut text = b"b4".to_vec();
+                    text.extend_from_slice(&part.base64()[1..]);
+                    text.into()
+                }
+            });
+        }
+        let typed = self.has_type_byte(part);
+        if let Some(deflater) = &mut self.deflater
+            && deflater.compresses(part.payload().len())
+        {
+            return if typed {
+                let payload = [&[4], part.payload()].concat();
+                deflater.frame(gather.scratch, ws::Opcode::Binary, &payload);
+            } else if part.is_binary() {
+                deflater.frame(gather.scratch, ws::Opcode::Binary, part.payload());
+            } else {
+                deflater.frame(gather.scratch, ws::Opcode::Text, part.payload());
+            };
+        }
+        match part.ws_frame() {
+            Some(frame) if !typed => gather.add(frame),
+            _ => {
+                let payload = part.payload_bytes();
+                let len = payload.len() + usize::from(typed);
+                ws::header(gather.scratch, ws::Opcode::Binary, len, false);
+                if typed {
+                    gather.scratch.push(4);
+                }
+                gather.add(&payload);
+            }
+        }
+    }
+
+    /// Revision 3 puts the packet type in front of binary data too.
+    fn has_type_byte(&self, part: &Wire) -> bool {
+        part.is_binary() && self.revision == Revision::V3
+    }
+
+    /// Closes the connection in the background: a close frame with `code` if the stream stands
+    /// between two frames, then the end of our side, then up to 30 s for the peer to end its own.
+    /// (Ending both at once would make the operating system discard what was sent last.)
+    pub(crate) fn close(mut self, code: Option<u16>) {
+        if !self.unsent.is_empty() {
+            // In the middle of a frame, and the peer does not take it: nothing can be said.
+            return;
+        }
+        self.pong = None;
+        let mut frame = Vec::new();
+        ws::close_frame(&mut frame, code, "");
+        self.unsent.push_back(frame.into());
+        tokio::spawn(async move {
+            let farewell = async {
+                poll_fn(|cx| self.poll_unsent(cx)).await?;
+                poll_fn(|cx| self.io.poll_flush(cx)).await?;
+                poll_fn(|cx| self.io.poll_shutdown(cx)).await?;
+                loop {
+                    let n = poll_fn(|cx| {
+                        with_buffers(|buffers| {
+                            let mut buf = ReadBuf::new(&mut buffers.read);
+                            self.io
+                                .poll_read(cx, &mut buf)
+                                .map_ok(|()| buf.filled().len())
+                        })
+                    })
+                    .await?;
+                    if n == 0 {
+                        return io::Result::Ok(());
+                    }
+                }
+            };
+            // Whether the peer was polite makes no difference any more.
+            tokio::time::timeout(LINGER, farewell).await.ok();
+        });
+    }
+}
+
+/// Collects the pieces of one write.
+struct Gather<'a> {
+    scratch: &'a mut Vec<u8>,
+    segments: &'a mut Vec<Segment>,
+    /// Where the run of copied bytes that is not yet a segment begins.
+    mark: usize,
+}
+
+impl Gather<'_> {
+    fn copy(&mut self, bytes: &[u8]) {
+        self.scratch.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &Bytes) {
+        ws::header(self.scratch, ws::Opcode::Text, text.len(), false);
+        self.add(text);
+    }
+
+    fn add(&mut self, bytes: &Bytes) {
+        if bytes.len() < FLATTEN {
+            self.copy(bytes);
+        } else {
+            self.close_run();
+            self.segments.push(Segment::Shared(bytes.clone()));
+        }
+    }
+
+    fn close_run(&mut self) {
+        if self.mark < self.scratch.len() {
+            self.segments
+                .push(Segment::Copied(self.mark, self.scratch.len()));
+            self.mark = self.scratch.len();
+        }
+    }
+}
+
+impl Segment {
+    fn len(&self) -> usize {
+        match self {
+            Self::Copied(start, end) => end - start,
+            Self::Shared(bytes) => bytes.len(),
+        }
+    }
+
+    fn bytes<'a>(&'a self, scratch: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Copied(start, end) => &scratch[*start..*end],
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
