@@ -1,7 +1,7 @@
 "use strict";
 // An Engine.IO server whose every event is reported and whose every action is commanded by a test.
 const { Server } = require("engine.io");
-const { listen, stopOnSigterm, fromJson, report, serveCommands } = require("./support");
+const { listen, stopOnSigterm, fromJson, describe, report, serveCommands } = require("./support");
 const options = require("./options");
 
 const config = options.read();
@@ -14,7 +14,7 @@ options.hook(engine, config);
 const TRACEABLE = ["packet", "packetCreate", "flush", "drain", "heartbeat", "upgrading", "upgrade"];
 const sockets = new Map();
 
-function describe(name, value) {
+function detail(name, value) {
   if (name === "packet" || name === "packetCreate") return { packet: value };
   if (name === "upgrading" || name === "upgrade") return { transport: value.name };
   if (name === "flush") return { packets: value.map((packet) => packet.type) };
@@ -34,17 +34,17 @@ engine.on("connection", (socket) => {
     state: socket.readyState,
   });
   for (const name of TRACEABLE.filter((name) => config.reports.has(name))) {
-    socket.on(name, (value) => report(name, { id: socket.id, ...describe(name, value) }));
+    socket.on(name, (value) => report(name, { id: socket.id, ...detail(name, value) }));
   }
   socket.on("data", (data) => {
-    report("data", { id: socket.id, data });
+    report("data", { id: socket.id, data: data ?? "" });
     if (config.given.echo) socket.send(data);
   });
   socket.on("close", (reason, description) => {
     report("close", {
       id: socket.id,
       reason,
-      description: description?.message ?? description,
+      description: describe(description),
       queued: socket.writeBuffer.length,
       state: socket.readyState,
     });

@@ -2,7 +2,7 @@
 // A Socket.IO server whose every event is reported and whose every action is commanded by a test.
 // The commands are described in ../src/probe.rs, which is the other end of the channel.
 const { Server } = require("socket.io");
-const { listen, stopOnSigterm, toJson, fromJson, report, serveCommands } = require("./support");
+const { listen, stopOnSigterm, toJson, fromJson, describe, report, serveCommands } = require("./support");
 const options = require("./options");
 
 const config = options.read();
@@ -60,7 +60,7 @@ function welcome(socket) {
       id,
       nsp: socket.nsp.name,
       reason,
-      description: description?.description?.message ?? description?.message ?? description,
+      description: describe(description),
       rooms: socket.rooms,
       connected: socket.connected,
     });

@@ -48,6 +48,12 @@ function fromJson(value) {
   return value;
 }
 
+/** What a close event says besides its reason, as plain text. */
+function describe(detail) {
+  const text = detail?.description?.message ?? detail?.message ?? detail;
+  return typeof text === "string" ? text.replace(/^\w*Error: /, "") : text;
+}
+
 /** Writes one event of a probe. */
 function report(ev, fields) {
   process.stdout.write(JSON.stringify({ ev, ...toJson(fields) }) + "\n");
@@ -69,4 +75,4 @@ function serveCommands(commands) {
   });
 }
 
-module.exports = { listen, stopOnSigterm, toJson, fromJson, report, serveCommands };
+module.exports = { listen, stopOnSigterm, toJson, fromJson, describe, report, serveCommands };

@@ -1,3 +1,8 @@
 //! The rows of the reference, one module per group. Row ids such as A042 are explained in `docs/COMPAT.md`.
 
+mod support;
+
 mod engine_requests;
+mod jsonp;
+mod polling;
+mod websocket;
