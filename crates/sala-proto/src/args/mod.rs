@@ -1,0 +1,449 @@
+//! The arguments of a packet, kept as bytes until somebody asks for a type.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::json::{self, Item, Scan};
+use crate::msgpack;
+use crate::{ArgsError, DecodeError, Value};
+
+mod de;
+mod serde_impls;
+
+/// The arguments of an event or an ack, or the one value of a connect packet, not yet deserialized.
+///
+/// The event's name is apart from the arguments: see [`event`](Self::event). Reading never uses
+/// anything up: after a failure another type may be tried.
+#[derive(Clone)]
+pub struct Args<'a> {
+    name: Option<Name>,
+    repr: Repr<'a>,
+}
+
+/// Arguments that borrow nothing.
+///
+/// As a type of data they go through any codec, in and out. Between two packets of the same codec
+/// they are copied as bytes, without being parsed.
+pub type RawArgs = Args<'static>;
+
+#[derive(Clone)]
+enum Repr<'a> {
+    Json(JsonArgs<'a>),
+    /// MessagePack values one after the other, and how many.
+    MsgPack(Bytes, usize),
+    Values(Arc<[Value]>),
+}
+
+/// Where the event's name is.
+#[derive(Clone)]
+enum Name {
+    /// In the JSON text, with its quotes.
+    InText(Item),
+    Text(Arc<str>),
+    /// A number as text.
+    Number(Arc<str>),
+}
+
+/// JSON text that was checked, and where the arguments are in it.
+#[derive(Clone)]
+pub(crate) struct JsonArgs<'a> {
+    /// A list, or with `list` unset the only argument.
+    text: Text<'a>,
+    list: bool,
+    /// The first item of the list is the event's name, not an argument.
+    skip: bool,
+    /// How many arguments.
+    len: usize,
+    /// From the first argument to the end of the last.
+    inner: Item,
+    attached: Option<Arc<Attached>>,
+}
+
+/// The attachments of a packet, and its arguments with the bytes in their places.
+struct Attached {
+    list: Vec<Bytes>,
+    values: Vec<Value>,
+}
+
+#[derive(Clone)]
+enum Text<'a> {
+    Borrowed(&'a str),
+    Shared(Arc<str>),
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl<'a> JsonArgs<'a> {
+    /// The arguments, separated by commas.
+    pub(crate) fn inner(&self) -> &str {
+        &self.text[self.inner.start..self.inner.end]
+    }
+
+    pub(crate) fn attachments(&self) -> &[Bytes] {
+        self.attached
+            .as_ref()
+            .map_or(&[], |attached| &attached.list)
+    }
+
+    fn values(&self) -> Vec<Value> {
+        if let Some(attached) = &self.attached {
+            return attached.values.clone();
+        }
+        match json::read_value(&self.text) {
+            Value::Array(mut items) if self.list => {
+                items.drain(..usize::from(self.skip));
+                items
+            }
+            value => vec![value],
+        }
+    }
+}
+
+impl<'a> Args<'a> {
+    /// A scanned JSON list that starts with the event's name.
+    pub(crate) fn json_event(text: &'a str, scan: &Scan) -> Self {
+        Self {
+            name: Some(Name::InText(scan.first)),
+            repr: Repr::Json(JsonArgs {
+                text: Text::Borrowed(&text[..scan.value.end]),
+                list: true,
+                skip: true,
+                len: scan.len - 1,
+                inner: Item {
+                    start: scan.rest,
+                    end: scan.value.end - 1,
+                },
+                attached: None,
+            }),
+        }
+    }
+
+    /// A scanned JSON list of arguments.
+    pub(crate) fn json_list(text: &'a str, scan: &Scan) -> Self {
+        let end = scan.value.end - 1;
+        let start = if scan.len == 0 { end } else { scan.first.start };
+        Self {
+            name: None,
+            repr: Repr::Json(JsonArgs {
+                text: Text::Borrowed(&text[..scan.value.end]),
+                list: true,
+                skip: false,
+                len: scan.len,
+                inner: Item { start, end },
+                attached: None,
+            }),
+        }
+    }
+
+    /// A scanned JSON value that is the only argument.
+    pub(crate) fn json_single(text: &'a str, scan: &Scan) -> Self {
+        Self {
+            name: None,
+            repr: Repr::Json(JsonArgs {
+                text: Text::Borrowed(&text[..scan.value.end]),
+                list: false,
+                skip: false,
+                len: 1,
+                inner: scan.value,
+                attached: None,
+            }),
+        }
+    }
+
+    /// Adds the attachments of a JSON packet. Every placeholder is looked at now, so that later
+    /// nothing can fail.
+    pub(crate) fn attach(&mut self, list: Vec<Bytes>) -> Result<(), DecodeError> {
+        if let Repr::Json(json) = &mut self.repr {
+            let mut values = json::read_items(&json.text, &list)?;
+            values.drain(..usize::from(json.skip));
+            json.attached = Some(Arc::new(Attached { list, values }));
+        }
+        Ok(())
+    }
+
+    /// The name of the event, found without parsing anything else. `None` for the arguments of an
+    /// ack or of a connect packet.
+    #[must_use]
+    pub fn event(&self) -> Option<EventName<'_>> {
+        let (text, number) = match (self.name.as_ref()?, &self.repr) {
+            (Name::Text(text), _) => (Cow::Borrowed(&**text), false),
+            (Name::Number(text), _) => (Cow::Borrowed(&**text), true),
+            (Name::InText(at), Repr::Json(json)) => {
+                return Some(name_in(&json.text[at.start..at.end]));
+            }
+            (Name::InText(_), _) => return None,
+        };
+        Some(EventName { text, number })
+    }
+
+    /// The arguments alone: [`event`](Self::event) is `None` afterwards.
+    #[must_use]
+    pub fn after_event(mut self) -> Self {
+        self.name = None;
+        self
+    }
+
+    /// Reads the arguments as `T`.
+    ///
+    /// A tuple takes one argument for each of its items, `()` takes anything, and every other type
+    /// takes the first argument. Arguments that nobody takes are ignored, as in JavaScript; a
+    /// missing one is `None` for an `Option` and an error for every other type. serde sees a
+    /// fixed-size array as a tuple: read an argument that is a list of two numbers as
+    /// `([f64; 2],)`. Bytes are read by types that ask serde for bytes, such as `bytes::Bytes`
+    /// with its `serde` feature.
+    ///
+    /// # Errors
+    ///
+    /// If the arguments are not of this type, or nest deeper than 128 levels.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
+        T::deserialize(de::ArgsDeserializer::new(self))
+    }
+
+    /// The arguments as trees, bytes in their places.
+    #[must_use]
+    pub fn to_values(&self) -> Vec<Value> {
+        match &self.repr {
+            Repr::Json(json) => json.values(),
+            Repr::MsgPack(bytes, len) => msgpack::read_values(bytes, *len),
+            Repr::Values(values) => values.to_vec(),
+        }
+    }
+
+    /// How many arguments there are, without the event's name.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.repr {
+            Repr::Json(json) => json.len,
+            Repr::MsgPack(_, len) => *len,
+            Repr::Values(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no argument.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The attachments that came behind a JSON packet, in the order in which they came. Codecs that
+    /// keep bytes inside the packet have none here.
+    #[must_use]
+    pub fn attachments(&self) -> &[Bytes] {
+        match &self.repr {
+            Repr::Json(json) => json.attachments(),
+            _ => &[],
+        }
+    }
+
+    /// The arguments as JSON text separated by commas, if they came as JSON without attachments.
+    #[must_use]
+    pub fn as_json(&self) -> Option<&str> {
+        match &self.repr {
+            Repr::Json(json) if json.attached.is_none() => Some(json.inner()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn json(&self) -> Option<&JsonArgs<'a>> {
+        match &self.repr {
+            Repr::Json(json) => Some(json),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn msgpack(&self) -> Option<(&Bytes, usize)> {
+        match &self.repr {
+            Repr::MsgPack(bytes, len) => Some((bytes, *len)),
+            _ => None,
+        }
+    }
+
+    /// The same arguments without borrows. Cloning the result is cheap.
+    #[must_use]
+    pub fn into_owned(self) -> RawArgs {
+        let repr = match self.repr {
+            Repr::Json(json) => Repr::Json(JsonArgs {
+                text: match json.text {
+                    Text::Borrowed(text) => Text::Shared(text.into()),
+                    Text::Shared(text) => Text::Shared(text),
+                },
+                list: json.list,
+                skip: json.skip,
+                len: json.len,
+                inner: json.inner,
+                attached: json.attached,
+            }),
+            Repr::MsgPack(bytes, len) => Repr::MsgPack(bytes, len),
+            Repr::Values(values) => Repr::Values(values),
+        };
+        Args {
+            name: self.name,
+            repr,
+        }
+    }
+}
+
+impl RawArgs {
+    /// Arguments made of trees.
+    #[must_use]
+    pub fn from_values(values: Vec<Value>) -> Self {
+        Self {
+            name: None,
+            repr: Repr::Values(values.into()),
+        }
+    }
+
+    /// Arguments made of data, by the rule of
+    /// [`Codec::encode_event`](crate::Codec::encode_event).
+    ///
+    /// # Errors
+    ///
+    /// As [`to_value`](crate::to_value).
+    pub fn new<T: serde::Serialize + ?Sized>(data: &T) -> Result<Self, crate::EncodeError> {
+        crate::spread::to_values(data).map(Self::from_values)
+    }
+
+    /// An event: the first value is its name. If it is no name, they are all arguments.
+    pub(crate) fn from_event_values(mut values: Vec<Value>) -> Self {
+        let name = match values.first() {
+            Some(Value::String(text)) => Some(Name::Text(text.as_str().into())),
+            Some(Value::Number(number)) => Some(Name::Number(number_text(*number).into())),
+            _ => None,
+        };
+        if name.is_some() {
+            values.remove(0);
+        }
+        Self {
+            name,
+            repr: Repr::Values(values.into()),
+        }
+    }
+
+    /// `len` values that were checked, and the event's name.
+    pub(crate) fn from_msgpack(name: Option<Value>, bytes: Bytes, len: usize) -> Self {
+        let name = match name {
+            Some(Value::String(text)) => Some(Name::Text(text.into())),
+            Some(Value::Number(number)) => Some(Name::Number(number_text(number).into())),
+            _ => None,
+        };
+        Self {
+            name,
+            repr: Repr::MsgPack(bytes, len),
+        }
+    }
+}
+
+impl fmt::Debug for Args<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut args = f.debug_struct("Args");
+        if let Some(event) = self.event() {
+            args.field("event", &event.as_ref());
+        }
+        match self.as_json() {
+            Some(json) => args.field("json", &json),
+            None => args.field("values", &self.to_values()),
+        };
+        args.finish()
+    }
+}
+
+/// The name of an event: text, or a number, which is shown as JavaScript prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventName<'a> {
+    text: Cow<'a, str>,
+    number: bool,
+}
+
+impl<'a> EventName<'a> {
+    /// Whether it came as a number. Listeners do not tell `5` from `"5"`.
+    #[must_use]
+    pub fn is_number(&self) -> bool {
+        self.number
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn into_text(self) -> Cow<'a, str> {
+        self.text
+    }
+}
+
+impl Deref for EventName<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl AsRef<str> for EventName<'_> {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq<str> for EventName<'_> {
+    fn eq(&self, other: &str) -> bool {
+        *self.text == *other
+    }
+}
+
+impl fmt::Display for EventName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The name that this JSON string or number stands for.
+pub(crate) fn name_in(token: &str) -> EventName<'_> {
+    match token
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
+        Some(inner) => EventName {
+            text: if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+                Cow::Borrowed(inner)
+            } else {
+                Cow::Owned(json::read_string(token))
+            },
+            number: false,
+        },
+        None => EventName {
+            text: match json::read_value(token) {
+                Value::Number(number) => Cow::Owned(number_text(number)),
+                _ => Cow::Borrowed(token),
+            },
+            number: true,
+        },
+    }
+}
+
+pub(crate) fn number_text(number: crate::Number) -> String {
+    match number {
+        crate::Number::Int(n) => n.to_string(),
+        crate::Number::UInt(n) => n.to_string(),
+        crate::Number::Float(n) if n.is_infinite() => {
+            if n > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+        }
+        crate::Number::Float(n) if n.is_nan() => "NaN".to_owned(),
+        crate::Number::Float(n) => {
+            let mut text = Vec::new();
+            json::write_f64(&mut text, n);
+            String::from_utf8(text).unwrap_or_default()
+        }
+    }
+}

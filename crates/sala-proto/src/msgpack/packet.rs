@@ -1,0 +1,193 @@
+//! The map that is a packet.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::read::{Cursor, Token, read_value};
+use super::write::{write_str, write_uint};
+use crate::packet::MAX_ID;
+use crate::{Args, DecodeError, EncodeError, Limits, Number, Packet, PacketKind};
+
+/// Appends a packet; `data` writes its data, if it has any. The keys are in the reference's order.
+pub(crate) fn encode(
+    out: &mut Vec<u8>,
+    kind: PacketKind,
+    nsp: &str,
+    id: Option<u64>,
+    data: Option<impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>>,
+) -> Result<(), EncodeError> {
+    let members = 2 + u8::from(id.is_some()) + u8::from(data.is_some());
+    out.push(0x80 | members);
+    write_str(out, "type");
+    out.push(kind.number());
+    write_str(out, "nsp");
+    write_str(out, nsp);
+    let write_id = |out: &mut Vec<u8>| {
+        if let Some(id) = id {
+            write_str(out, "id");
+            write_uint(out, id);
+        }
+    };
+    if kind == PacketKind::Ack {
+        write_id(out);
+    }
+    if let Some(data) = data {
+        write_str(out, "data");
+        data(out)?;
+    }
+    if kind != PacketKind::Ack {
+        write_id(out);
+    }
+    Ok(())
+}
+
+/// Where the values of the known keys start; of two equal keys the last counts.
+#[derive(Default)]
+struct Fields {
+    kind: Option<usize>,
+    nsp: Option<usize>,
+    data: Option<usize>,
+    id: Option<usize>,
+}
+
+/// Decodes one packet, with the reference's checks in their order.
+pub(crate) fn decode(bytes: &Bytes, limits: &Limits) -> Result<Packet<'static>, DecodeError> {
+    let mut cursor = Cursor::new(bytes);
+    // The data is one level deeper than in JSON, where there is no map around it.
+    cursor.skip(limits.depth() + 1)?;
+    let end = cursor.at;
+    if end < bytes.len() {
+        return Err(DecodeError::TrailingBytes(bytes.len() - end));
+    }
+    let fields = find_fields(bytes)?;
+    let kind = number_at(bytes, fields.kind)?
+        .and_then(|n| u8::try_from(n).ok())
+        .filter(|n| *n <= PacketKind::ConnectError.number())
+        .and_then(PacketKind::from_number)
+        .ok_or(DecodeError::InvalidPacketType)?;
+    let nsp = namespace(bytes, fields.nsp, limits)?;
+    let data = data(bytes, kind, fields.data, limits)?;
+    let id = match token_at(bytes, fields.id)? {
+        None => None,
+        Some(_) => Some(
+            number_at(bytes, fields.id)?
+                .filter(|id| *id <= MAX_ID)
+                .ok_or(DecodeError::InvalidPacketId)?,
+        ),
+    };
+    Ok(Packet {
+        kind,
+        nsp,
+        id,
+        data,
+    })
+}
+
+fn find_fields(bytes: &[u8]) -> Result<Fields, DecodeError> {
+    let mut fields = Fields::default();
+    let mut cursor = Cursor::new(bytes);
+    let Token::Map(len) = cursor.token()? else {
+        return Ok(fields);
+    };
+    for _ in 0..len {
+        let key_at = cursor.at;
+        cursor.skip(usize::MAX)?; // the depth was checked
+        let value_at = Some(cursor.at);
+        cursor.skip(usize::MAX)?;
+        if let Some(Token::Str(start, end)) = token_at(bytes, Some(key_at))? {
+            match &bytes[start..end] {
+                b"type" => fields.kind = value_at,
+                b"nsp" => fields.nsp = value_at,
+                b"data" => fields.data = value_at,
+                b"id" => fields.id = value_at,
+                _ => {}
+            }
+        }
+    }
+    Ok(fields)
+}
+
+/// The token there; `None` for a key that is absent or `undefined`.
+fn token_at(bytes: &[u8], at: Option<usize>) -> Result<Option<Token>, DecodeError> {
+    let Some(at) = at else { return Ok(None) };
+    match (Cursor { bytes, at }).token()? {
+        Token::Ext(0, start, end) if end - start == 1 => Ok(None),
+        token => Ok(Some(token)),
+    }
+}
+
+/// The unsigned integer there, if it is one.
+fn number_at(bytes: &[u8], at: Option<usize>) -> Result<Option<u64>, DecodeError> {
+    Ok(match token_at(bytes, at)? {
+        Some(Token::Int(n)) => u64::try_from(n).ok(),
+        Some(Token::UInt(n)) => Some(n),
+        Some(Token::Float(n)) => Number::Float(n).as_u64(),
+        _ => None,
+    })
+}
+
+fn namespace(
+    bytes: &[u8],
+    at: Option<usize>,
+    limits: &Limits,
+) -> Result<Cow<'static, str>, DecodeError> {
+    let Some(Token::Str(start, end)) = token_at(bytes, at)? else {
+        return Err(DecodeError::InvalidNamespace);
+    };
+    if end - start > limits.max_namespace {
+        return Err(DecodeError::NamespaceTooLong);
+    }
+    match std::str::from_utf8(&bytes[start..end]) {
+        Ok("/") => Ok(Cow::Borrowed("/")),
+        Ok(nsp) => Ok(Cow::Owned(nsp.to_owned())),
+        Err(_) => Err(DecodeError::InvalidNamespace),
+    }
+}
+
+fn data(
+    bytes: &Bytes,
+    kind: PacketKind,
+    at: Option<usize>,
+    limits: &Limits,
+) -> Result<Option<Args<'static>>, DecodeError> {
+    let (token, at) = match (token_at(bytes, at)?, at) {
+        (Some(token), Some(at)) => (token, at),
+        _ => {
+            return match kind {
+                PacketKind::Connect | PacketKind::Disconnect => Ok(None),
+                _ => Err(DecodeError::InvalidPayload),
+            };
+        }
+    };
+    let mut cursor = Cursor { bytes, at };
+    cursor.skip(usize::MAX)?; // the depth was checked
+    let end = cursor.at;
+    match (kind, token) {
+        (PacketKind::Connect | PacketKind::ConnectError, Token::Map(_))
+        | (PacketKind::ConnectError, Token::Str(..)) => {
+            Ok(Some(Args::from_msgpack(None, bytes.slice(at..end), 1)))
+        }
+        (PacketKind::Event | PacketKind::Ack, Token::List(len)) => {
+            cursor.at = at;
+            cursor.token()?;
+            let mut name = None;
+            if kind == PacketKind::Event && len > 0 {
+                let from = cursor.at;
+                cursor.skip(0).map_err(|_| DecodeError::InvalidPayload)?;
+                if cursor.at - from > limits.max_event {
+                    return Err(DecodeError::EventNameTooLong);
+                }
+                match token_at(bytes, Some(from))? {
+                    Some(Token::Str(..) | Token::Int(_) | Token::UInt(_) | Token::Float(_)) => {}
+                    _ => return Err(DecodeError::InvalidPayload),
+                }
+                name = Some(read_value(&mut Cursor { bytes, at: from }, bytes)?);
+            }
+            let len = len - usize::from(name.is_some());
+            let args = bytes.slice(cursor.at..end);
+            Ok(Some(Args::from_msgpack(name, args, len)))
+        }
+        _ => Err(DecodeError::InvalidPayload),
+    }
+}
