@@ -106,6 +106,11 @@ fn an_empty_namespace_means_nobody() {
     assert!(index.names().is_empty());
 }
 
+#[test]
+fn an_idle_socket_keeps_its_membership_in_forty_bytes() {
+    assert!(size_of::<Membership>() <= 40, "{}", size_of::<Membership>());
+}
+
 /// J093, F017: the nearest Rust server sends to `a` twice here.
 #[test]
 fn overlapping_rooms_mean_each_socket_once_and_except_wins() {
