@@ -60,7 +60,7 @@ serveCommands({
   sync: () => null,
   send({ id, data, compress = true, repeat = 1, callback }) {
     for (let i = 0; i < repeat; i++) {
-      const sent = callback && (() => report("sent", { id, callback, i }));
+      const sent = callback === undefined ? undefined : () => report("sent", { id, callback, i });
       find(id).send(fromJson(data), { compress }, sent);
     }
   },

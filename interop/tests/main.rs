@@ -3,6 +3,11 @@
 mod support;
 
 mod engine_requests;
+mod headers;
+mod heartbeat;
 mod jsonp;
+mod lifecycle;
 mod polling;
+mod revision3;
+mod upgrade;
 mod websocket;
