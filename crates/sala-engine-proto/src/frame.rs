@@ -49,6 +49,24 @@ impl Frame {
         Self::with_attachments(b'4', write, attachments)
     }
 
+    /// Encodes a message whose data may refuse to be encoded: `write` appends what follows the type
+    /// digit and returns the attachments. If it returns `true` besides, what it appended is one
+    /// binary message, which has no type digit.
+    ///
+    /// # Errors
+    ///
+    /// That of `write`.
+    pub fn try_message<E>(
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(Vec<Bytes>, bool), E>,
+    ) -> Result<Self, E> {
+        let mut buf = Wire::buffer();
+        buf.push(b'4');
+        let (attachments, binary) = write(&mut buf)?;
+        let first = Wire::finish(buf, HEADROOM + usize::from(binary), binary);
+        let attachments = attachments.into_iter().map(Wire::attachment).collect();
+        Ok(Self::assemble(first, attachments))
+    }
+
     fn with_attachments(
         digit: u8,
         write: impl FnOnce(&mut Vec<u8>),
@@ -149,28 +167,40 @@ impl Frame {
 
 impl Wire {
     fn build(binary: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut buf = Self::buffer();
+        write(&mut buf);
+        Self::finish(buf, HEADROOM, binary)
+    }
+
+    /// A buffer that begins with room for a header.
+    fn buffer() -> Vec<u8> {
         let mut buf = Vec::with_capacity(128);
         buf.resize(HEADROOM, 0);
-        write(&mut buf);
-        let payload = buf.len() - HEADROOM;
+        buf
+    }
+
+    /// Writes the WebSocket header in front of the payload, which begins at `from`.
+    fn finish(mut buf: Vec<u8>, from: usize, binary: bool) -> Self {
+        let payload = buf.len() - from;
         let opcode = if binary { 0x82 } else { 0x81 };
         let start = match payload {
             0..=125 => {
-                buf[HEADROOM - 2] = opcode;
-                buf[HEADROOM - 1] = payload as u8;
-                HEADROOM - 2
+                buf[from - 2] = opcode;
+                buf[from - 1] = payload as u8;
+                from - 2
             }
             126..=0xffff => {
-                buf[HEADROOM - 4] = opcode;
-                buf[HEADROOM - 3] = 126;
-                buf[HEADROOM - 2..HEADROOM].copy_from_slice(&(payload as u16).to_be_bytes());
-                HEADROOM - 4
+                buf[from - 4] = opcode;
+                buf[from - 3] = 126;
+                buf[from - 2..from].copy_from_slice(&(payload as u16).to_be_bytes());
+                from - 4
             }
             _ => {
-                buf[0] = opcode;
-                buf[1] = 127;
-                buf[2..HEADROOM].copy_from_slice(&(payload as u64).to_be_bytes());
-                0
+                let start = from - HEADROOM;
+                buf[start] = opcode;
+                buf[start + 1] = 127;
+                buf[start + 2..from].copy_from_slice(&(payload as u64).to_be_bytes());
+                start
             }
         };
         // A `Bytes` made from a full vector needs no second allocation until it is cloned, but an
@@ -178,7 +208,7 @@ impl Wire {
         let bytes = Bytes::from(buf).slice(start..);
         Self {
             bytes,
-            head: (HEADROOM - start) as u8,
+            head: (from - start) as u8,
             binary,
             base64: OnceLock::new(),
         }
@@ -273,6 +303,28 @@ mod tests {
             assert_eq!(frame.first().payload().len(), n + 1);
             assert_eq!(frame.len(), n + 1);
         }
+    }
+
+    #[test]
+    fn a_message_may_turn_out_to_be_binary_or_to_fail() {
+        for n in [0, 1, 125, 126, 65_535, 65_536] {
+            let frame = Frame::try_message(|buf| {
+                buf.extend(std::iter::repeat_n(7, n));
+                Ok::<_, ()>((Vec::new(), true))
+            })
+            .unwrap();
+            let binary = Frame::binary(|buf| buf.extend(std::iter::repeat_n(7, n)));
+            assert_eq!(frame.first().ws_frame(), binary.first().ws_frame(), "{n} bytes");
+            assert!(frame.first().is_binary());
+        }
+        let text = Frame::try_message(|buf| {
+            buf.push(b'0');
+            Ok::<_, ()>((vec![Bytes::from_static(b"a")], false))
+        })
+        .unwrap();
+        assert_eq!(text.first().payload(), b"40");
+        assert_eq!(text.part_count(), 2);
+        assert_eq!(Frame::try_message(|_| Err("no")).unwrap_err(), "no");
     }
 
     #[test]
