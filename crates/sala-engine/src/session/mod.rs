@@ -2,6 +2,7 @@
 
 mod handle;
 mod mailbox;
+mod protocol;
 mod running;
 mod task;
 

@@ -1,0 +1,396 @@
+//! From an HTTP request to a session: checks in the reference's order, then the transport.
+
+mod polling;
+mod websocket;
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use http::header::{CONNECTION, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE, UPGRADE};
+use http::request::Parts;
+use http::{Method, Request as HttpRequest, Response, StatusCode};
+use http_body::Body;
+use sala_engine_proto::{
+    Frame, HandshakeError, PacketType, Query, Revision, Sid, Transport, open_packet, payload, ws,
+};
+
+use self::polling::poll_response;
+use self::websocket::{Accepted, joined};
+use crate::app::App;
+use crate::engine::Engine;
+use crate::hooks::{ConnectionError, ErrorContext, Refusal};
+use crate::http::{Applied, error, origin};
+use crate::request::Request;
+use crate::session::{Opening, PollReply, SessionHandle, Start, Task};
+
+/// A reply of the engine.
+pub type EngineResponse = Response<Bytes>;
+
+/// A reply that ends the handling of a request before its purpose is reached.
+type Answer = Box<EngineResponse>;
+
+/// What a verified request is for.
+enum Purpose {
+    Handshake,
+    Session(SessionHandle),
+}
+
+/// A request that is refused, with what its `connection_error` says.
+struct Refused<'a> {
+    error: HandshakeError,
+    message: Option<String>,
+    context: ErrorContext<'a>,
+}
+
+impl<'a> Refused<'a> {
+    fn new(error: HandshakeError, context: ErrorContext<'a>) -> Self {
+        Self {
+            error,
+            message: None,
+            context,
+        }
+    }
+}
+
+impl<A: App> Engine<A> {
+    /// Whether a request is the engine's: its target starts with the path option.
+    #[must_use]
+    pub fn owns<B>(&self, request: &HttpRequest<B>) -> bool {
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        self.core.config.path.matches(target)
+    }
+
+    /// Answers a request, whatever its path.
+    ///
+    /// A poll is answered when there is something to send. A WebSocket handshake needs hyper's
+    /// `OnUpgrade` among the request's extensions, as hyper and axum put it there.
+    ///
+    /// *Cancel safety:* dropping the future of a poll tells the engine that the client has gone,
+    /// which ends the session.
+    pub async fn handle<B>(&self, request: HttpRequest<B>) -> EngineResponse
+    where
+        B: Body<Data: Buf>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let mut headers = HeaderMap::new();
+        if let Some(cors) = &self.core.config.cors
+            && let Applied::Preflight(status) =
+                cors.apply(&parts.method, &parts.headers, &mut headers)
+        {
+            return with_headers(reply(status), headers);
+        }
+        if let Some(assets) = &self.core.config.assets
+            && let Some(response) = assets(&parts)
+        {
+            return with_headers(response, headers);
+        }
+        let query = Query::parse(parts.uri.query().unwrap_or(""));
+        let upgrade = self.is_upgrade(&parts.headers);
+        let response = match self.verify(&parts, &query, upgrade) {
+            Err(refused) => Err(self.refuse(&parts, refused, upgrade).into()),
+            Ok(Purpose::Handshake) => self.open(&mut parts, &query, upgrade).await,
+            Ok(Purpose::Session(session)) => {
+                self.resume(session, &mut parts, body, &query, upgrade)
+                    .await
+            }
+        };
+        match response {
+            Ok(response) => with_headers(response, headers),
+            Err(answer) => with_headers(*answer, headers),
+        }
+    }
+
+    /// Whether the request asks for an upgrade, on a server that offers one.
+    fn is_upgrade(&self, headers: &HeaderMap) -> bool {
+        self.core.config.websocket
+            && ws::handshake::is_upgrade(
+                joined(headers, &CONNECTION).as_deref(),
+                joined(headers, &UPGRADE).as_deref(),
+            )
+    }
+
+    /// The checks that need no waiting, in the reference's order.
+    fn verify<'a>(
+        &self,
+        parts: &'a Parts,
+        query: &'a Query,
+        upgrade: bool,
+    ) -> Result<Purpose, Refused<'a>> {
+        use HandshakeError as E;
+        let config = &self.core.config;
+        let name = query.transport.as_deref().unwrap_or("");
+        let transport = match name {
+            "polling" if config.polling => Transport::Polling,
+            "websocket" if config.websocket => Transport::WebSocket,
+            _ => {
+                return Err(Refused::new(
+                    E::UnknownTransport,
+                    ErrorContext::UnknownTransport(name),
+                ));
+            }
+        };
+        if parts
+            .headers
+            .get(ORIGIN)
+            .is_some_and(|value| !origin::origin_is_valid(value))
+        {
+            return Err(Refused::new(E::BadRequest, ErrorContext::InvalidOrigin));
+        }
+        if let Some(sid) = &query.sid {
+            let Some(session) = self.core.registry.get(sid) else {
+                return Err(Refused::new(E::UnknownSid, ErrorContext::UnknownSid(sid)));
+            };
+            if session.revision() != query.eio {
+                return Err(Refused::new(E::BadRequest, ErrorContext::ProtocolMismatch));
+            }
+            if !upgrade && session.transport() != transport {
+                return Err(Refused::new(E::BadRequest, ErrorContext::TransportMismatch));
+            }
+            if upgrade && transport != Transport::WebSocket {
+                let context = ErrorContext::TransportHandshake("an upgrade to a plain transport");
+                return Err(Refused::new(E::BadRequest, context));
+            }
+            return Ok(Purpose::Session(session));
+        }
+        if parts.method != Method::GET {
+            let context = ErrorContext::Method(parts.method.as_str());
+            return Err(Refused::new(E::BadHandshakeMethod, context));
+        }
+        if (transport == Transport::WebSocket) != upgrade {
+            let context = ErrorContext::TransportHandshake("transport and request do not fit");
+            return Err(Refused::new(E::BadRequest, context));
+        }
+        Ok(Purpose::Handshake)
+    }
+
+    fn refuse(&self, parts: &Parts, refused: Refused<'_>, upgrade: bool) -> EngineResponse {
+        let Refused {
+            error,
+            message,
+            context,
+        } = refused;
+        self.core.stats.refused();
+        let event = ConnectionError {
+            request: parts,
+            error,
+            context,
+        };
+        tracing::debug!(error = %event, "request refused");
+        if let Some(hook) = &self.core.config.on_connection_error {
+            hook(&event);
+        }
+        if upgrade {
+            error::refuse_upgrade(error, message.as_deref())
+        } else {
+            error::refuse(error, message.as_deref())
+        }
+    }
+
+    /// Opens a session.
+    async fn open(
+        &self,
+        parts: &mut Parts,
+        query: &Query,
+        upgrade: bool,
+    ) -> Result<EngineResponse, Answer> {
+        if !self.core.has_room() {
+            self.core.stats.over_limit();
+            tracing::debug!("handshake answered with 503: a limit is reached or the server closes");
+            let mut response = closing_reply(StatusCode::SERVICE_UNAVAILABLE);
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return Err(response.into());
+        }
+        let accept = if upgrade {
+            Some(self.accept_websocket(parts)?)
+        } else {
+            None
+        };
+        let request = Arc::new(Request::new(parts));
+        let sid = match self.admit(&request, parts, query).await {
+            Ok(sid) => sid,
+            Err(refused) => return Err(self.refuse(parts, refused, upgrade).into()),
+        };
+        let transport = if upgrade {
+            Transport::WebSocket
+        } else {
+            Transport::Polling
+        };
+        let session = SessionHandle::new(
+            Arc::clone(&self.core),
+            sid,
+            query,
+            transport,
+            Arc::clone(&request),
+        );
+        if !self.core.registry.insert(&session) {
+            let context = ErrorContext::IdGeneration("the id is in use");
+            let refused = Refused::new(HandshakeError::BadRequest, context);
+            return Err(self.refuse(parts, refused, upgrade).into());
+        }
+        self.core.stats.opened();
+        tracing::debug!(%sid, %transport, revision = query.eio.number(), "session opened");
+        let open_packet = self.open_packet(sid, transport);
+        match accept {
+            Some(Accepted {
+                upgrade,
+                mut response,
+                deflate,
+            }) => {
+                self.run_handshake_hooks(response.headers_mut(), &request);
+                let opening = Opening {
+                    upgrade,
+                    wrap: self.wrap_websocket(&session, deflate),
+                    open_packet,
+                };
+                self.start(session, Start::WebSocket(Box::new(opening)));
+                Ok(response)
+            }
+            None => {
+                let frames = [Some(open_packet), self.core.config.initial_packet.clone()];
+                let base64 = session.wants_base64();
+                let body = payload::encode(frames.iter().flatten(), session.revision(), base64);
+                let reply = PollReply {
+                    compress: false,
+                    body: body.bytes,
+                    binary: body.binary,
+                };
+                let mut response = poll_response(&session, reply, parts, None);
+                if let Some(cookie) = &self.core.config.cookie {
+                    response
+                        .headers_mut()
+                        .append(SET_COOKIE, cookie.header(sid.as_str()));
+                }
+                self.run_handshake_hooks(response.headers_mut(), &request);
+                self.start(session, Start::Polling);
+                Ok(response)
+            }
+        }
+    }
+
+    /// The checks that may wait, and the id of the session.
+    async fn admit(
+        &self,
+        request: &Arc<Request>,
+        parts: &Parts,
+        query: &Query,
+    ) -> Result<Sid, Refused<'static>> {
+        let config = &self.core.config;
+        let refusal = match (&config.allowed_origins, &config.allow_request) {
+            (Some(list), _) if !origin::origin_allowed(list, &parts.headers) => {
+                Err(Refusal::with_message("Origin not allowed"))
+            }
+            (_, Some(allow)) => allow(Arc::clone(request)).await,
+            _ => Ok(()),
+        };
+        if let Err(refusal) = refusal {
+            return Err(Refused {
+                error: HandshakeError::Forbidden,
+                message: refusal.message().map(str::to_owned),
+                context: ErrorContext::Refused,
+            });
+        }
+        if query.eio == Revision::V3 && !config.allow_revision_3 {
+            let error = HandshakeError::UnsupportedProtocolVersion;
+            return Err(Refused::new(error, ErrorContext::UnsupportedRevision));
+        }
+        let Some(generate) = &config.generate_id else {
+            return Ok(Sid::random());
+        };
+        generate(Arc::clone(request)).await.map_err(|error| {
+            tracing::error!(%error, "session id generation failed; the handshake is refused");
+            Refused::new(
+                HandshakeError::BadRequest,
+                ErrorContext::IdGeneration("generate_id failed"),
+            )
+        })
+    }
+
+    fn open_packet(&self, sid: Sid, transport: Transport) -> Frame {
+        let config = &self.core.config;
+        let upgrades = match transport {
+            Transport::Polling => config.upgrades(),
+            Transport::WebSocket => &[],
+        };
+        Frame::packet(PacketType::Open.digit(), |buf| {
+            open_packet(
+                buf,
+                sid.as_str(),
+                upgrades,
+                config.timing.ping_interval.as_millis() as u64,
+                config.timing.ping_timeout.as_millis() as u64,
+                config.max_payload,
+            );
+        })
+    }
+
+    fn start(&self, session: SessionHandle, start: Start) {
+        tokio::spawn(Task::new(Arc::clone(&self.app), session, start));
+    }
+
+    /// A request of an open session.
+    async fn resume<B>(
+        &self,
+        session: SessionHandle,
+        parts: &mut Parts,
+        body: B,
+        query: &Query,
+        upgrade: bool,
+    ) -> Result<EngineResponse, Answer>
+    where
+        B: Body<Data: Buf>,
+    {
+        if upgrade {
+            return self.probe(&session, parts);
+        }
+        let mut response = match parts.method {
+            Method::GET => self.poll(&session, parts).await?,
+            Method::POST => self.post(&session, parts, body, query).await?,
+            _ => return Err(reply(StatusCode::INTERNAL_SERVER_ERROR).into()),
+        };
+        self.run_headers_hook(response.headers_mut(), parts);
+        Ok(response)
+    }
+
+    fn run_handshake_hooks(&self, headers: &mut HeaderMap, request: &Request) {
+        let config = &self.core.config;
+        for hook in [&config.on_initial_headers, &config.on_headers]
+            .into_iter()
+            .flatten()
+        {
+            hook(headers, request);
+        }
+    }
+
+    fn run_headers_hook(&self, headers: &mut HeaderMap, parts: &mut Parts) {
+        if let Some(hook) = &self.core.config.on_headers {
+            hook(headers, &Request::new(parts));
+        }
+    }
+}
+
+fn reply(status: StatusCode) -> EngineResponse {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+/// A reply to a request whose body was not read to its end: the connection is of no more use.
+fn closing_reply(status: StatusCode) -> EngineResponse {
+    let mut response = reply(status);
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn with_headers(mut response: EngineResponse, headers: HeaderMap) -> EngineResponse {
+    if !headers.is_empty() {
+        response.headers_mut().extend(headers);
+    }
+    response
+}
