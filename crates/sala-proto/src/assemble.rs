@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::args::name_in;
-use crate::codec::{Transform, revive_packet};
 use crate::json::{self, ScanError};
 use crate::packet::MAX_ID;
+use crate::transform::{Transform, revive_packet};
 use crate::{
     Args, Codec, CustomDecoder, DecodeError, Limits, Message, Packet, PacketKind, is_reserved,
     msgpack,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::json::{self, JsonWriter, write_string};
+use crate::json::{JsonWriter, write_string};
 use crate::msgpack::{self, MsgPackWriter, write_list};
 use crate::spread::{Sink, Spread, splice_values, to_values};
+use crate::transform::{Transform, replace};
 use crate::{CustomCodec, EncodeError, Message, PacketKind, RawArgs, Value, ValuePacket, to_value};
 
 /// How packets become messages and messages packets. One per server; its clients use the same.
@@ -37,11 +38,6 @@ impl fmt::Debug for Codec {
         })
     }
 }
-
-/// Changes a value on its way into or out of JSON text, as the functions that JavaScript hands to
-/// `JSON.stringify` and `JSON.parse`: called with the name of a member, the index of an item or, for
-/// the whole, the empty string. `None` leaves a member out and makes an item null.
-pub type Transform = Arc<dyn Fn(&str, Value) -> Option<Value> + Send + Sync>;
 
 /// Options of the JSON codec. None is set by default; each costs a value tree per packet.
 #[derive(Clone, Default)]
@@ -303,53 +299,6 @@ fn append_messages(buf: &mut Vec<u8>, messages: Vec<Message>) -> Result<Encoded,
     })
 }
 
-/// Applies a replacer: to the value first, then to what is inside the result.
-fn replace(replacer: &Transform, key: &str, value: Value) -> Option<Value> {
-    Some(match replacer(key, value)? {
-        Value::Array(items) => Value::Array(
-            items
-                .into_iter()
-                .enumerate()
-                .map(|(i, item)| replace(replacer, &i.to_string(), item).unwrap_or_default())
-                .collect(),
-        ),
-        Value::Object(members) => Value::Object(
-            members
-                .into_iter()
-                .filter_map(|(key, value)| {
-                    let value = replace(replacer, &key, value)?;
-                    Some((key, value))
-                })
-                .collect(),
-        ),
-        value => value,
-    })
-}
-
-/// Applies a reviver: to what is inside the value first, then to the result.
-pub(crate) fn revive(reviver: &Transform, key: &str, value: Value) -> Option<Value> {
-    let value = match value {
-        Value::Array(items) => Value::Array(
-            items
-                .into_iter()
-                .enumerate()
-                .map(|(i, item)| revive(reviver, &i.to_string(), item).unwrap_or_default())
-                .collect(),
-        ),
-        Value::Object(members) => Value::Object(
-            members
-                .into_iter()
-                .filter_map(|(key, value)| {
-                    let value = revive(reviver, &key, value)?;
-                    Some((key, value))
-                })
-                .collect(),
-        ),
-        value => value,
-    };
-    reviver(key, value)
-}
-
 /// The list that is a JSON packet's data.
 struct JsonSink<'b> {
     writer: JsonWriter<'b>,
@@ -491,36 +440,4 @@ fn msgpack_single<T: Serialize + ?Sized>(
         attachments: Vec::new(),
         binary: true,
     })
-}
-
-/// Applies the reviver to the data of a decoded JSON packet and checks the result.
-pub(crate) fn revive_packet(
-    reviver: &Transform,
-    packet: crate::Packet<'_>,
-) -> Result<crate::Packet<'static>, crate::DecodeError> {
-    let Some(args) = packet.data else {
-        return Ok(packet.into_owned());
-    };
-    let list = matches!(packet.kind, PacketKind::Event | PacketKind::Ack);
-    let mut values = args.to_values();
-    let data = if list {
-        if let Some(event) = args.event() {
-            let name = if event.is_number() {
-                json::read_value(&event)
-            } else {
-                Value::from(&*event)
-            };
-            values.insert(0, name);
-        }
-        Some(Value::Array(values))
-    } else {
-        values.pop()
-    };
-    ValuePacket {
-        kind: packet.kind,
-        nsp: packet.nsp.into_owned(),
-        id: packet.id,
-        data: data.and_then(|data| revive(reviver, "", data)),
-    }
-    .into_packet()
 }

@@ -36,15 +36,17 @@ mod limits;
 mod msgpack;
 mod packet;
 mod spread;
+mod transform;
 mod value;
 
 pub use args::{Args, EventName, RawArgs};
 pub use assemble::Assembler;
-pub use codec::{Codec, Encoded, JsonOptions, Transform};
+pub use codec::{Codec, Encoded, JsonOptions};
 pub use custom::{CustomCodec, CustomDecoder, Message};
 pub use error::{ArgsError, DecodeError, EncodeError};
 pub use limits::Limits;
 pub use packet::{
     Packet, PacketKind, RESERVED_EVENTS, REVISION, ValuePacket, is_reserved, split_query,
 };
+pub use transform::Transform;
 pub use value::{Number, Object, Value, to_value};

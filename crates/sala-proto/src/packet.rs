@@ -170,6 +170,31 @@ impl ValuePacket {
     }
 }
 
+impl From<Packet<'_>> for ValuePacket {
+    fn from(packet: Packet<'_>) -> Self {
+        let data = packet.data.and_then(|args| {
+            let mut values = args.to_values();
+            match packet.kind {
+                PacketKind::Connect | PacketKind::Disconnect | PacketKind::ConnectError => {
+                    values.pop()
+                }
+                _ => {
+                    if let Some(event) = args.event() {
+                        values.insert(0, event.to_value());
+                    }
+                    Some(Value::Array(values))
+                }
+            }
+        });
+        Self {
+            kind: packet.kind,
+            nsp: packet.nsp.into_owned(),
+            id: packet.id,
+            data,
+        }
+    }
+}
+
 /// Splits a namespace as clients of revision 4 (Socket.IO 2) send it, `/ns?token=abc`, into its name
 /// and its query. In revision 5 the query is part of the name: do not call this then.
 ///

@@ -375,6 +375,15 @@ impl<'a> EventName<'a> {
         self.number
     }
 
+    /// The name as the first item of a packet's data.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        match self.text.parse() {
+            Ok(n) if self.number => Value::Number(crate::Number::Float(n).normal()),
+            _ => Value::from(&*self.text),
+        }
+    }
+
     /// The name as text.
     #[must_use]
     pub fn into_text(self) -> Cow<'a, str> {

@@ -6,14 +6,16 @@ use crate::EncodeError;
 use crate::limits::MAX_DEPTH;
 
 mod float;
+mod key;
 mod read;
 mod scan;
 mod write;
 
 pub(crate) use float::write_f64;
+pub(crate) use key::key_text;
 pub(crate) use read::{read_items, read_string, read_value};
 pub(crate) use scan::{Item, Scan, ScanError, find_special, scan};
-pub(crate) use write::{JsonWriter, key_text, write_string};
+pub(crate) use write::{JsonWriter, write_string};
 
 /// Counts a level of nesting while encoding: a cycle must be an error, not a stack overflow.
 pub(crate) fn deeper(depth: usize) -> Result<usize, EncodeError> {

@@ -2,6 +2,7 @@
 //! of `type`, `nsp`, `data` and `id`, in the forms that notepack.io 2 writes.
 
 mod date;
+mod form;
 mod packet;
 mod read;
 mod write;

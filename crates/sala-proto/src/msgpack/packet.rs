@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::form::{write_str, write_uint};
 use super::read::{Cursor, Token, read_value};
-use super::write::{write_str, write_uint};
 use crate::packet::MAX_ID;
 use crate::{Args, DecodeError, EncodeError, Limits, Number, Packet, PacketKind};
 
@@ -112,7 +112,7 @@ fn find_fields(bytes: &[u8]) -> Result<Fields, DecodeError> {
 fn token_at(bytes: &[u8], at: Option<usize>) -> Result<Option<Token>, DecodeError> {
     let Some(at) = at else { return Ok(None) };
     match (Cursor { bytes, at }).token()? {
-        Token::Ext(0, start, end) if end - start == 1 => Ok(None),
+        Token::Undefined => Ok(None),
         token => Ok(Some(token)),
     }
 }

@@ -9,6 +9,10 @@ use crate::{DecodeError, Number, Object, Value};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Token {
     Nil,
+    /// notepack.io's `undefined`: a one-byte extension of type 0.
+    Undefined,
+    /// notepack.io's date in milliseconds: an eight-byte extension of type 0.
+    Date(i64),
     Bool(bool),
     Int(i64),
     UInt(u64),
@@ -16,7 +20,7 @@ pub(crate) enum Token {
     /// A range of the input.
     Str(usize, usize),
     Bin(usize, usize),
-    /// The type and a range of the input.
+    /// The type and a range of the input, of any other extension.
     Ext(i8, usize, usize),
     List(usize),
     Map(usize),
@@ -86,7 +90,11 @@ impl<'a> Cursor<'a> {
             }
             0xc7..=0xc9 => {
                 let len = self.len(marker - 0xc7)?;
-                self.ext(len)?
+                match self.ext(len)? {
+                    // An ArrayBuffer.
+                    Token::Ext(0, start, end) => Token::Bin(start, end),
+                    token => token,
+                }
             }
             0xca => Token::Float(f32::from_be_bytes(self.take()?).into()),
             0xcb => Token::Float(f64::from_be_bytes(self.take()?)),
@@ -102,7 +110,14 @@ impl<'a> Cursor<'a> {
             0xd1 => Token::Int(i16::from_be_bytes(self.take()?).into()),
             0xd2 => Token::Int(i32::from_be_bytes(self.take()?).into()),
             0xd3 => Token::Int(i64::from_be_bytes(self.take()?)),
-            0xd4..=0xd8 => self.ext(1 << (marker - 0xd4))?,
+            0xd4..=0xd8 => match (self.ext(1 << (marker - 0xd4))?, marker) {
+                (Token::Ext(0, ..), 0xd4) => Token::Undefined,
+                (Token::Ext(0, ..), 0xd7) => {
+                    self.at -= 8;
+                    Token::Date(i64::from_be_bytes(self.take()?))
+                }
+                (token, _) => token,
+            },
             0xd9..=0xdb => {
                 let len = self.len(marker - 0xd9)?;
                 self.str(len)?
@@ -230,7 +245,8 @@ fn key_text(key: Value) -> String {
 
 fn scalar_value(token: Token, bytes: &Bytes) -> Value {
     match token {
-        Token::Nil | Token::List(_) | Token::Map(_) => Value::Null,
+        // JSON has no word for `undefined` either.
+        Token::Nil | Token::Undefined | Token::List(_) | Token::Map(_) => Value::Null,
         Token::Bool(value) => Value::Bool(value),
         Token::Int(n) => n.into(),
         Token::UInt(n) => n.into(),
@@ -239,20 +255,11 @@ fn scalar_value(token: Token, bytes: &Bytes) -> Value {
             Value::String(String::from_utf8_lossy(&bytes[start..end]).into_owned())
         }
         Token::Bin(start, end) => Value::Binary(bytes.slice(start..end)),
-        Token::Ext(kind, start, end) => ext_value(kind, bytes.slice(start..end)),
-    }
-}
-
-/// notepack.io's extensions of type 0: `undefined`, which JSON has no word for either, a date, as
-/// its JSON text, and an `ArrayBuffer`. Other types become a pair, as in notepack.io.
-fn ext_value(kind: i8, data: Bytes) -> Value {
-    match (kind, data.len()) {
-        (0, 1) => Value::Null,
-        (0, 8) => match data.first_chunk() {
-            Some(millis) => super::date::iso_text(i64::from_be_bytes(*millis)),
-            None => Value::Null,
-        },
-        (0, _) => Value::Binary(data),
-        _ => Value::Array(vec![i64::from(kind).into(), Value::Binary(data)]),
+        Token::Date(millis) => super::date::iso_text(millis),
+        // A pair, as in notepack.io.
+        Token::Ext(kind, start, end) => Value::Array(vec![
+            i64::from(kind).into(),
+            Value::Binary(bytes.slice(start..end)),
+        ]),
     }
 }

@@ -44,6 +44,15 @@ pub enum Number {
 }
 
 impl Number {
+    /// The same number as an integer, if it is one.
+    pub(crate) fn normal(self) -> Self {
+        match (self.as_i64(), self.as_u64()) {
+            (Some(n), _) => Self::Int(n),
+            (None, Some(n)) => Self::UInt(n),
+            _ => self,
+        }
+    }
+
     /// The number as a float, rounded if it is a large integer.
     #[must_use]
     pub fn as_f64(self) -> f64 {
@@ -60,7 +69,9 @@ impl Number {
         match self {
             Self::Int(n) => u64::try_from(n).ok(),
             Self::UInt(n) => Some(n),
-            Self::Float(n) if n >= 0.0 && n < 18_446_744_073_709_551_616.0 && n.fract() == 0.0 => {
+            Self::Float(n)
+                if (0.0..18_446_744_073_709_551_616.0).contains(&n) && n.fract() == 0.0 =>
+            {
                 Some(n as u64)
             }
             Self::Float(_) => None,
