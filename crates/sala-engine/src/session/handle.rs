@@ -411,3 +411,6 @@ impl fmt::Debug for SessionHandle {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+pub(super) const SHARED_SIZE: usize = size_of::<Shared>();

@@ -571,3 +571,35 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl App for Nothing {
+        type Connection = Nothing;
+        fn connect(&self, _: &SessionHandle, _: &mut Scope<'_, '_>) -> Self {
+            Self
+        }
+    }
+
+    impl Connection for Nothing {
+        fn message(&mut self, _: sala_engine_proto::Data<'_>, _: &mut Scope<'_, '_>) {}
+        fn close(&mut self, _: CloseReason, _: Option<&str>, _: &mut Scope<'_, '_>) {}
+    }
+
+    /// What an idle session costs is mostly these. Growth is a decision, not an accident.
+    #[test]
+    fn an_idle_session_stays_small() {
+        let sizes = [
+            size_of::<Task<Nothing>>(),
+            size_of::<WebSocket>(),
+            super::super::handle::SHARED_SIZE,
+            size_of::<crate::Request>(),
+        ];
+        println!("task, WebSocket, shared, request: {sizes:?}");
+        assert!(sizes.iter().sum::<usize>() < 1500);
+    }
+}

@@ -1,7 +1,5 @@
 //! A server of raw Engine.IO for the tests, in the test's own process.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +8,7 @@ use sala_engine::{
     App, CloseReason, Connection, Data, Engine, EngineConfig, EngineLayer, Frame, Otherwise, Scope,
     SessionHandle, serve,
 };
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tower_layer::Layer as _;
 
@@ -113,25 +112,37 @@ pub(crate) fn config() -> EngineConfig {
 }
 
 pub(crate) async fn start(config: EngineConfig) -> Server {
-    let (sender, events) = mpsc::unbounded_channel();
-    let engine = Engine::new(config, Echo(sender));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let elsewhere = Otherwise::new(http::StatusCode::NOT_IMPLEMENTED, "Not Implemented");
-    let service = EngineLayer::new(engine.clone()).layer(elsewhere);
     let stop = Arc::new(tokio::sync::Notify::new());
     let stopped = Arc::clone(&stop);
-    tokio::spawn(serve(
-        listener,
-        service,
-        Duration::from_secs(30),
-        async move { stopped.notified().await },
-    ));
+    let mut server = start_in(config, |engine, listener| async move {
+        let elsewhere = Otherwise::new(http::StatusCode::NOT_IMPLEMENTED, "Not Implemented");
+        let service = EngineLayer::new(engine).layer(elsewhere);
+        let stop = async move { stopped.notified().await };
+        serve(listener, service, Duration::from_secs(30), stop).await
+    })
+    .await;
+    server.stop = stop;
+    server
+}
+
+/// A server whose HTTP side the test chooses.
+pub(crate) async fn start_in<F>(
+    config: EngineConfig,
+    host: impl FnOnce(Engine<Echo>, TcpListener) -> F,
+) -> Server
+where
+    F: Future<Output = std::io::Result<()>> + Send + 'static,
+{
+    let (sender, events) = mpsc::unbounded_channel();
+    let engine = Engine::new(config, Echo(sender));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(host(engine.clone(), listener));
     Server {
         addr,
         engine,
         events,
-        stop,
+        stop: Arc::default(),
     }
 }
 

@@ -1,10 +1,8 @@
 //! Sessions over real sockets: what no client can see, and what must not happen.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Seen, config, start, text};
+use crate::common::{Seen, config, start, text};
 use sala_engine::{CloseReason, Drain, EngineConfig, Transport};
 use sala_testkit::polling::Polling;
 use sala_testkit::within;

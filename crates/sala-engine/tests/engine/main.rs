@@ -1,0 +1,7 @@
+//! The engine over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod hosts;
+mod sessions;
