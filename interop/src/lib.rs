@@ -6,6 +6,7 @@
 
 mod peer;
 mod probe;
+pub mod server;
 mod sio;
 
 pub use peer::{Peer, differs, fixture, node, peer, project_dir};

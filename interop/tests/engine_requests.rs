@@ -260,10 +260,10 @@ async fn session_ids_have_twenty_url_safe_characters_and_differ() {
 #[tokio::test]
 async fn session_ids_can_be_chosen_by_the_application() {
     // A039
-    let probe = Probe::engine(json!({"generateId": {"prefix": "custom-"}})).await;
-    assert_eq!(Polling::open(probe.addr(), "/engine.io/").await.sid, "custom-0");
+    let probe = Probe::engine(json!({"generateId": {"prefix": "custom-id-for-tests"}})).await;
+    assert_eq!(Polling::open(probe.addr(), "/engine.io/").await.sid, "custom-id-for-tests0");
     let open = Ws::open(probe.addr(), WEBSOCKET).await.expect_json("0").await;
-    assert_eq!(open["sid"], "custom-1");
+    assert_eq!(open["sid"], "custom-id-for-tests1");
 }
 
 #[tokio::test]
