@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sala_engine::{
     App, CloseReason, Connection, ConnectionEvent, Data, Engine, EngineConfig, EngineLayer, PacketType, Revision, Scope,
@@ -126,8 +127,13 @@ fn trace(event: &ConnectionEvent<'_>, id: &str, wanted: &[&str]) {
             ("packet", json!({"packet": packet}))
         }
         ConnectionEvent::PacketCreate { kind, frame } => {
-            let payload = frame.first().payload();
-            let data = std::str::from_utf8(payload).map_or_else(|_| bytes(payload), |text| json!(text));
+            let packet = frame.first();
+            let data = if packet.is_binary() {
+                bytes(packet.payload())
+            } else {
+                // After the digit of the packet type.
+                json!(String::from_utf8_lossy(&packet.payload()[1..]))
+            };
             ("packetCreate", json!({"packet": {"type": kind_name(*kind), "data": data}}))
         }
         ConnectionEvent::Flush(count) => ("flush", json!({"packets": vec!["message"; *count]})),
@@ -168,21 +174,30 @@ fn state(handle: &SessionHandle) -> &'static str {
     }
 }
 
-fn run(name_of_command: &str, command: &Value, engine: &Engine<Probe>, sessions: &Sessions) -> Result<Value, String> {
-    let session = || {
-        let id = command["id"].as_str().unwrap_or_default();
-        sessions.lock().expect("no panic inside").get(id).cloned().ok_or_else(|| format!("no socket {id}"))
-    };
-    match name_of_command {
+/// The session that a command names. A test may know of it before the session's task has run.
+async fn find(command: &Value, sessions: &Sessions) -> Result<Arc<Session>, String> {
+    let id = command["id"].as_str().unwrap_or_default();
+    for _ in 0..1000 {
+        if let Some(session) = sessions.lock().expect("no panic inside").get(id) {
+            return Ok(session.clone());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Err(format!("no socket {id}"))
+}
+
+async fn run(name_of_command: String, command: Value, engine: Engine<Probe>, sessions: Sessions) -> Result<Value, String> {
+    let session = async || find(&command, &sessions).await;
+    match name_of_command.as_str() {
         "sync" => Ok(Value::Null),
-        "send" => session().map(|session| send(&session, command)),
+        "send" => Ok(send(&*session().await?, &command)),
         "close" => {
-            let session = session()?;
+            let session = session().await?;
             if command["discard"] == true { session.handle.close_now() } else { session.handle.close() }
             Ok(Value::Null)
         }
         "state" => {
-            let session = session()?;
+            let session = session().await?;
             let sent = session.sent.lock().expect("no panic inside");
             Ok(json!({
                 "state": state(&session.handle),
@@ -225,7 +240,7 @@ async fn main() -> std::io::Result<()> {
     let engine = Engine::new(options::engine(&options, EngineConfig::new()), probe);
     let service = Middlewares::of(&options, EngineLayer::new(engine.clone()).layer(Pages::of(&options)));
     let commanded = engine.clone();
-    tokio::spawn(serve_commands(move |name, command| std::future::ready(run(&name, &command, &commanded, &sessions))));
+    tokio::spawn(serve_commands(move |name, command| run(name, command, commanded.clone(), sessions.clone())));
     let stop = async {
         terminated().await;
         engine.close();

