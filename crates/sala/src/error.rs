@@ -9,6 +9,7 @@ mod context;
 mod handler;
 mod refused;
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -33,7 +34,7 @@ enum Repr {
     TooManyAcks,
     Timeout,
     Closed,
-    Unsupported(&'static str),
+    Unsupported(Cow<'static, str>),
     Adapter(AdapterError),
 }
 
@@ -74,8 +75,8 @@ impl Error {
     }
 
     /// The call makes no sense here; the text is that of the reference.
-    pub(crate) fn unsupported(text: &'static str) -> Self {
-        Repr::Unsupported(text).into()
+    pub(crate) fn unsupported(text: impl Into<Cow<'static, str>>) -> Self {
+        Repr::Unsupported(text.into()).into()
     }
 
     /// Whether data could not be encoded: a type refused to serialize itself, a map key is no text,

@@ -11,8 +11,8 @@ use crate::handler::{
 /// An event with its name, the type of its data and the type of its answer.
 ///
 /// One type serves everybody who handles, sends or tests the event, and the compiler sees to it
-/// that they agree. The type itself is the data: as anywhere, a tuple struct spreads over the
-/// arguments of the event, any other type is its only argument, and a unit struct has none.
+/// that they agree. The type is the data: a struct is the only argument of the event, a unit struct
+/// none, and a struct around a tuple, `struct Move((f64, f64))`, spreads over the arguments.
 ///
 /// ```
 /// use sala::{Event, HandlerResult, Server, Socket};
@@ -42,13 +42,18 @@ use crate::handler::{
 /// const receipt = await socket.emitWithAck("chat message", { room: "news", text: "hello" });
 /// console.log(receipt.id); // 17
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a typed event",
+    label = "`{Self}` does not implement `sala::Event`",
+    note = "the handler of a typed event takes the socket and a type that implements `Event`; handle any other event with `on(\"name\", handler)`"
+)]
 pub trait Event: Serialize + DeserializeOwned {
     /// The name on the wire. It must not be one of those that applications may not use, such as
     /// `connect` and `disconnect`.
     const NAME: &'static str;
 
     /// What the other side answers; `()` if nothing.
-    type Ack: Serialize + DeserializeOwned;
+    type Ack: Serialize + DeserializeOwned + Send + 'static;
 }
 
 /// An async function that handles a typed event.

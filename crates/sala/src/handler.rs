@@ -1,6 +1,154 @@
 //! Functions that handle events.
 //!
-//! (The page that teaches this is written below, once the interface has settled.)
+//! A handler is an async function, an async closure, or a closure that returns a future. It has one
+//! of three shapes, and what it returns is the acknowledgement:
+//!
+//! | JavaScript | Rust |
+//! |---|---|
+//! | `socket.on("ping", () => …)` | `async fn(Socket)` |
+//! | `socket.on("move", (x, y) => …)` | `async fn(Socket, (f64, f64))` |
+//! | `socket.on("add", (a, b, callback) => callback(a + b))` | `async fn(Socket, (i64, i64)) -> i64` |
+//! | `socket.on("upload", (name, callback) => …)`, calling back and going on | `async fn(Socket, String, Ack<R>)` |
+//!
+//! # The socket alone
+//!
+//! ```js
+//! socket.on("ping", (callback) => callback());
+//! ```
+//!
+//! ```
+//! # use sala::{Server, Socket};
+//! # let io = Server::new();
+//! io.on("ping", async |_socket: Socket| {});
+//! ```
+//!
+//! # Arguments
+//!
+//! The second parameter is the type of the arguments, anything that implements
+//! [`DeserializeOwned`]: a tuple takes one argument for each of its items, any other type takes the
+//! first argument. Arguments that nobody takes are ignored and missing ones are `None` for an
+//! `Option`, as in JavaScript. Bytes are [`Bytes`](bytes::Bytes).
+//!
+//! ```js
+//! socket.on("move", (x, y) => socket.broadcast.volatile.emit("move", x, y));
+//! socket.on("chat message", ({ room, text }) => socket.to(room).emit("chat message", text));
+//! ```
+//!
+//! ```
+//! # use sala::{Error, Server, Socket};
+//! #[derive(serde::Deserialize)]
+//! struct Message {
+//!     room: String,
+//!     text: String,
+//! }
+//!
+//! async fn message(socket: Socket, message: Message) -> Result<(), Error> {
+//!     socket.to(&*message.room).emit("chat message", &message.text)
+//! }
+//!
+//! # let io = Server::new();
+//! io.on("move", async |socket: Socket, (x, y): (f64, f64)| {
+//!     socket.broadcast().volatile().emit("move", &(x, y))
+//! });
+//! io.on("chat message", message);
+//! ```
+//!
+//! If the client sent something else, the handler is not called, the client is not answered, and
+//! [`on_error`](crate::ServerBuilder::on_error) is told which event of which socket it was. To see
+//! whatever was sent, take [`RawArgs`](crate::RawArgs): they can be read as several types one after
+//! the other, returned, or emitted again, unchanged.
+//!
+//! ```
+//! # use sala::{RawArgs, Server, Socket};
+//! # let io = Server::new();
+//! io.on("echo", async |_socket: Socket, args: RawArgs| args);
+//! io.on("forward", async |socket: Socket, args: RawArgs| socket.broadcast().emit("forward", &args));
+//! ```
+//!
+//! # The answer
+//!
+//! What the handler returns is sent if the client asked for an acknowledgement; [`IntoReply`] lists
+//! what that may be.
+//!
+//! ```js
+//! socket.on("add", (a, b, callback) => callback(a + b));
+//! socket.on("whoami", (callback) => callback({ name: "Ada" }));
+//! ```
+//!
+//! ```
+//! # use sala::{Reply, Server, Socket};
+//! #[derive(serde::Serialize)]
+//! struct User {
+//!     name: String,
+//! }
+//!
+//! # let io = Server::new();
+//! io.on("add", async |_socket: Socket, (a, b): (i64, i64)| a + b);
+//! io.on("whoami", async |_socket: Socket| Reply(User { name: "Ada".into() }));
+//! ```
+//!
+//! An `Err` does not go to the client but to `on_error`. `?` works on errors of all kinds in a
+//! function that returns [`HandlerResult`](crate::HandlerResult).
+//!
+//! ```
+//! # use sala::{HandlerResult, Server, Socket};
+//! # let io = Server::new();
+//! io.on("parse", async |_socket: Socket, text: String| -> HandlerResult<i64> {
+//!     Ok(text.trim().parse()?)
+//! });
+//! ```
+//!
+//! # The answer first, and then work
+//!
+//! A handler whose work goes on after the answer takes an [`Ack`] as its third parameter.
+//!
+//! ```js
+//! socket.on("upload", async (name, callback) => {
+//!   callback({ ticket: 17 });
+//!   await transcode(name);
+//! });
+//! ```
+//!
+//! ```
+//! # use sala::{Ack, Error, Server, Socket};
+//! # async fn transcode(_: &str) {}
+//! #[derive(serde::Serialize)]
+//! struct Ticket {
+//!     ticket: u32,
+//! }
+//!
+//! # let io = Server::new();
+//! io.on("upload", async |_socket: Socket, name: String, ack: Ack<Ticket>| {
+//!     ack.send(&Ticket { ticket: 17 })?;
+//!     transcode(&name).await;
+//!     Ok::<(), Error>(())
+//! });
+//! ```
+//!
+//! # State
+//!
+//! A closure may capture what it needs. It is cloned for each call, so capture an
+//! [`Arc`]; a closure that changes what it captured does not compile, because the change would be
+//! lost with the clone. What many handlers need is given to
+//! [`ServerBuilder::state`](crate::ServerBuilder::state) instead.
+//!
+//! ```
+//! # use sala::{Server, Socket};
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! let count = Arc::new(AtomicU64::new(0));
+//! # let io = Server::new();
+//! io.on("count", async move |_socket: Socket| count.fetch_add(1, Ordering::Relaxed));
+//! ```
+//!
+//! # When handlers run
+//!
+//! In the task of their connection. Handlers start in the order in which the packets arrived, and
+//! what one does before its first `.await` happens before the next packet is looked at; while they
+//! wait they overlap. Work that keeps a processor busy belongs into `tokio::task::spawn_blocking`.
+//! A handler runs to its end even if the client leaves meanwhile; what it sends goes nowhere then.
+//! A panic closes that one connection and is reported.
 
 mod ack;
 mod admit;

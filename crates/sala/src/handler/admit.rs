@@ -70,10 +70,39 @@ pub(crate) fn erase_admit(handler: impl AdmitHandler) -> Arc<dyn ErasedAdmit> {
     handler.erase().0
 }
 
-impl<F, Fut> AdmitHandler for F
+/// A function of the right shape, for one call. Apart from [`AdmitHandler`] for the sake of the
+/// compiler's messages, as [`Callable`](super::shape::Callable).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a middleware",
+    label = "not a middleware of a namespace",
+    note = "a middleware is an async function or async closure with this signature:\n\
+            \x20   async fn(Attempt) -> () or Result<(), E>",
+    note = "`E` converts into `Refused`: an error, a boxed error, text",
+    note = "a closure must be `Clone` and must not change what it captures: use an `Arc` around a lock or an atomic"
+)]
+pub trait AdmitCallable {
+    type Future: Future;
+
+    fn start(self, attempt: Attempt) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F, Fut> AdmitCallable for F
 where
-    F: AsyncFn(Attempt) -> Fut::Output + FnOnce(Attempt) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output: IntoVerdict> + Send + 'static,
+    F: AsyncFn(Attempt) -> Fut::Output + FnOnce(Attempt) -> Fut,
+    Fut: Future,
+{
+    type Future = Fut;
+
+    fn start(self, attempt: Attempt) -> Fut {
+        self(attempt)
+    }
+}
+
+impl<F> AdmitHandler for F
+where
+    F: AdmitCallable + Clone + Send + Sync + 'static,
+    F::Future: Future<Output: IntoVerdict> + Send + 'static,
 {
     fn erase(self) -> ErasedAdmitBox {
         ErasedAdmitBox(Arc::new(Middleware(self)))
@@ -82,13 +111,13 @@ where
 
 struct Middleware<F>(F);
 
-impl<F, Fut> ErasedAdmit for Middleware<F>
+impl<F> ErasedAdmit for Middleware<F>
 where
-    F: FnOnce(Attempt) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output: IntoVerdict> + Send + 'static,
+    F: AdmitCallable + Clone + Send + Sync + 'static,
+    F::Future: Future<Output: IntoVerdict> + Send + 'static,
 {
     fn call(&self, attempt: Attempt) -> AdmitFuture {
         let function = self.0.clone();
-        Box::pin(async move { function(attempt).await.verdict() })
+        Box::pin(async move { function.start(attempt).await.verdict() })
     }
 }
