@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
-use sala_adapter::AdapterError;
+use sala_adapter::{AdapterError, SocketId};
 use sala_proto::{ArgsError, EncodeError, RawArgs};
 
 pub use self::context::{ErrorContext, ErrorKind};
@@ -187,18 +187,18 @@ impl StdError for Error {
     }
 }
 
-/// Not every client (or server) that was asked has answered. Holds the answers that did arrive, as
-/// the reference's `err.responses`.
+/// Not every client that was asked has answered. Holds the answers that did arrive, as the
+/// reference's `err.responses`, and says who is missing.
 #[derive(Debug)]
 pub struct AckError<R = RawArgs> {
     responses: Vec<R>,
-    expected: usize,
+    missing: Vec<SocketId>,
     error: Error,
 }
 
 impl<R> AckError<R> {
-    pub(crate) fn new(responses: Vec<R>, expected: usize, error: impl Into<Error>) -> Self {
-        Self { responses, expected, error: error.into() }
+    pub(crate) fn new(responses: Vec<R>, missing: Vec<SocketId>, error: Error) -> Self {
+        Self { responses, missing, error }
     }
 
     /// The answers that did arrive, in the order of their arrival.
@@ -213,11 +213,10 @@ impl<R> AckError<R> {
         self.responses
     }
 
-    /// How many were asked, as far as is known: a server of the cluster that did not answer has not
-    /// told how many of its clients it asked.
+    /// Who did not answer, as far as is known.
     #[must_use]
-    pub fn expected(&self) -> usize {
-        self.expected
+    pub fn missing(&self) -> &[SocketId] {
+        &self.missing
     }
 
     /// Why no more answers are waited for.

@@ -18,7 +18,7 @@ pub struct OnlySocket;
 pub struct WithArgs<A>(PhantomData<A>);
 
 /// Marks handlers that take the socket, the arguments and the acknowledgement.
-pub struct WithAck<A, R>(PhantomData<(A, R)>);
+pub struct WithAck<A, R: ?Sized>(PhantomData<A>, PhantomData<R>);
 
 /// A function of one of the shapes, for one call.
 ///
@@ -64,7 +64,7 @@ where
     }
 }
 
-impl<F, Fut, A, R> Callable<WithAck<A, R>> for F
+impl<F, Fut, A, R: ?Sized> Callable<WithAck<A, R>> for F
 where
     F: AsyncFn(Socket, A, Ack<R>) -> Fut::Output + FnOnce(Socket, A, Ack<R>) -> Fut,
     Fut: Future,
@@ -102,7 +102,7 @@ impl<A, O: IntoReply> Kind<WithArgs<A>, O> for OfEvents {
     }
 }
 
-impl<A, R, O: IntoOutcome> Kind<WithAck<A, R>, O> for OfEvents {
+impl<A, R: ?Sized, O: IntoOutcome> Kind<WithAck<A, R>, O> for OfEvents {
     fn finish(output: O, _: AckSlot) -> Finished {
         output.outcome()
     }
