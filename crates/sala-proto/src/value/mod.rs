@@ -32,8 +32,8 @@ pub enum Value {
     Object(Object),
 }
 
-/// A number. Integers stay exact.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A number. Integers stay exact. As in JavaScript 1 and 1.0 are equal.
+#[derive(Clone, Copy, Debug)]
 pub enum Number {
     /// An integer that fits 64 bits with sign.
     Int(i64),
@@ -41,6 +41,17 @@ pub enum Number {
     UInt(u64),
     /// Any other number.
     Float(f64),
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.normal(), other.normal()) {
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::UInt(a), Self::UInt(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 impl Number {

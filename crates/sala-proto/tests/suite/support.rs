@@ -1,7 +1,5 @@
 //! What several of the test files need.
 
-#![allow(dead_code)] // each test file is a crate of its own and uses a part of this
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -10,7 +8,10 @@ use sala_proto::{
 };
 
 /// Decodes messages with a fresh assembler; the packet that the last one completes.
-pub fn decode(codec: &Codec, messages: &[Message]) -> Result<Option<ValuePacket>, DecodeError> {
+pub(crate) fn decode(
+    codec: &Codec,
+    messages: &[Message],
+) -> Result<Option<ValuePacket>, DecodeError> {
     let mut assembler = Assembler::new(codec, Limits::default());
     let mut packet = None;
     for message in messages {
@@ -24,13 +25,13 @@ pub fn decode(codec: &Codec, messages: &[Message]) -> Result<Option<ValuePacket>
 }
 
 /// Decodes a text message of the JSON codec that is a whole packet.
-pub fn decode_text(text: &str) -> Result<ValuePacket, DecodeError> {
+pub(crate) fn decode_text(text: &str) -> Result<ValuePacket, DecodeError> {
     let packet = decode(&Codec::default(), &[Message::Text(text.to_owned())])?;
     Ok(packet.expect("the packet should need no attachments"))
 }
 
 /// The messages of one encoded packet.
-pub fn messages(
+pub(crate) fn messages(
     encode: impl FnOnce(&mut Vec<u8>) -> Result<sala_proto::Encoded, sala_proto::EncodeError>,
 ) -> Vec<Message> {
     // What is in the buffer already must stay: the engine keeps room for its header there.
@@ -47,16 +48,16 @@ pub fn messages(
     messages
 }
 
-pub fn text(text: &str) -> Message {
+pub(crate) fn text(text: &str) -> Message {
     Message::Text(text.to_owned())
 }
 
-pub fn binary(bytes: &'static [u8]) -> Message {
+pub(crate) fn binary(bytes: &'static [u8]) -> Message {
     Message::Binary(Bytes::from_static(bytes))
 }
 
 /// Base64 as the vectors have it.
-pub fn base64(text: &str) -> Bytes {
+pub(crate) fn base64(text: &str) -> Bytes {
     STANDARD
         .decode(text)
         .expect("the vectors hold base64")
@@ -64,12 +65,12 @@ pub fn base64(text: &str) -> Bytes {
 }
 
 /// Reads a JSON value.
-pub fn value(json: &str) -> Value {
+pub(crate) fn value(json: &str) -> Value {
     serde_json::from_str(json).expect("the test holds JSON")
 }
 
 /// Makes values of the vectors' notation for what JSON lacks; `None` for `undefined`.
-pub fn from_notation(value: &Value) -> Option<Value> {
+pub(crate) fn from_notation(value: &Value) -> Option<Value> {
     Some(match value {
         Value::Array(items) => Value::Array(
             items
@@ -103,7 +104,7 @@ pub fn from_notation(value: &Value) -> Option<Value> {
 }
 
 /// Values after a trip through JSON: what is no number is null.
-pub fn through_json(value: Value) -> Value {
+pub(crate) fn through_json(value: Value) -> Value {
     match value {
         Value::Number(n) if !n.as_f64().is_finite() => Value::Null,
         Value::Array(items) => Value::Array(items.into_iter().map(through_json).collect()),
@@ -118,10 +119,10 @@ pub fn through_json(value: Value) -> Value {
 }
 
 /// Pseudo-random numbers from a seed (splitmix64): tests must repeat exactly.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -129,11 +130,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
-    pub fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         const CHARS: [char; 12] = [
             'a', 'Z', '"', '\\', '\n', '\u{1}', '\u{7f}', 'é', '€', '\u{2028}', '😀', ' ',
         ];
@@ -143,7 +144,7 @@ impl Random {
     }
 
     /// A tree of bounded size, all kinds of values in it.
-    pub fn value(&mut self, depth: u64) -> Value {
+    pub(crate) fn value(&mut self, depth: u64) -> Value {
         match self.below(if depth == 0 { 8 } else { 10 }) {
             0 => Value::Null,
             1 => (self.below(2) == 0).into(),

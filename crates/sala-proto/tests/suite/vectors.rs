@@ -1,9 +1,7 @@
 //! Every row of the vectors that were captured from the reference's parsers, both ways.
 
-mod support;
-
+use crate::support::{base64, decode, from_notation, messages, through_json, value};
 use sala_proto::{Assembler, Codec, Limits, Message, PacketKind, Value, ValuePacket};
-use support::{base64, decode, from_notation, messages, through_json};
 
 /// A row's packet as ours; `None` if it names no namespace, which no packet of ours does.
 fn packet(row: &Value) -> Option<ValuePacket> {
@@ -62,7 +60,7 @@ const MSGPACK_ENCODE_JAVASCRIPT_ONLY: [&str; 6] = [
 fn json_rows_encode_and_decode_as_in_the_reference() {
     let codec = Codec::default();
     let mut checked = 0;
-    for row in rows(include_str!("vectors/socket-io-parser-v5.json")) {
+    for row in rows(include_str!("../vectors/socket-io-parser-v5.json")) {
         let Some(packet) = row.get("decoded").and_then(packet) else {
             continue; // a decoder row: its packets are in a list
         };
@@ -94,7 +92,7 @@ fn json_rows_encode_and_decode_as_in_the_reference() {
 #[test]
 fn json_rows_decode_or_fail_as_in_the_reference() {
     let mut checked = 0;
-    for row in rows(include_str!("vectors/socket-io-parser-v5.json")) {
+    for row in rows(include_str!("../vectors/socket-io-parser-v5.json")) {
         let Some(expected) = row.get("decoded").and_then(Value::as_array) else {
             continue; // an encoder row
         };
@@ -138,7 +136,7 @@ fn json_rows_decode_or_fail_as_in_the_reference() {
 fn messagepack_rows_encode_as_in_the_reference() {
     let codec = Codec::MsgPack;
     let mut checked = 0;
-    for row in rows(include_str!("vectors/socket-io-msgpack-parser.json")) {
+    for row in rows(include_str!("../vectors/socket-io-msgpack-parser.json")) {
         if !call(&row).starts_with("encode:") {
             continue;
         }
@@ -166,7 +164,7 @@ fn messagepack_rows_encode_as_in_the_reference() {
 
 #[test]
 fn messagepack_extensions_of_javascript_values_are_understood() {
-    let all = rows(include_str!("vectors/socket-io-msgpack-parser.json"));
+    let all = rows(include_str!("../vectors/socket-io-msgpack-parser.json"));
     let data = |call_text: &str| {
         let row = all.iter().find(|row| call(row) == call_text).unwrap();
         decode(&Codec::MsgPack, &row_messages(row))
@@ -178,7 +176,7 @@ fn messagepack_extensions_of_javascript_values_are_understood() {
     let typed = data("encode: EVENT typed values");
     let typed = typed.as_array().unwrap();
     assert_eq!(typed[1], Value::Null);
-    assert_eq!(typed[2], support::value(r#"{"u":null,"k":1}"#));
+    assert_eq!(typed[2], value(r#"{"u":null,"k":1}"#));
     assert!(typed[3].as_f64().unwrap().is_nan());
     assert_eq!(typed[4].as_str(), Some("1970-01-01T00:00:00.000Z"));
     assert_eq!(typed[5].as_str(), Some("1970-01-01T00:00:01.500Z"));
@@ -204,7 +202,7 @@ fn messagepack_extensions_of_javascript_values_are_understood() {
 #[test]
 fn messagepack_rows_decode_or_fail_as_in_the_reference() {
     let mut checked = 0;
-    for row in rows(include_str!("vectors/socket-io-msgpack-parser.json")) {
+    for row in rows(include_str!("../vectors/socket-io-msgpack-parser.json")) {
         if !call(&row).starts_with("decode") {
             continue;
         }
