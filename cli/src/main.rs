@@ -1,3 +1,35 @@
 //! The `sala` command.
 
-fn main() {}
+mod log;
+mod serve;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sala: a Socket.IO server.
+#[derive(Parser)]
+#[command(name = "sala", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(Box<serve::Serve>),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(options) => serve::run(*options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("sala: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
