@@ -1,9 +1,10 @@
 //! What applications see of refused requests.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::request::Parts;
-use sala_engine_proto::HandshakeError;
+use sala_engine_proto::{HandshakeError, Revision, Transport};
 
 /// A handshake that [`allow_request`](crate::EngineConfig::allow_request) refuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,13 +61,24 @@ pub enum ErrorContext<'a> {
     /// malformed.
     TransportHandshake(&'static str),
     /// Code 3: a plain request to a session that is on another transport.
-    TransportMismatch,
+    TransportMismatch {
+        /// What the request asked for.
+        transport: Transport,
+        /// What the session uses.
+        previous: Transport,
+    },
     /// Code 3: a request of another revision than the session's.
-    ProtocolMismatch,
+    ProtocolMismatch {
+        /// What the request asked for.
+        protocol: Revision,
+        /// What the session uses.
+        previous: Revision,
+    },
     /// Code 3: [`generate_id`](crate::EngineConfig::generate_id) failed.
     IdGeneration(&'a str),
-    /// Code 4: refused by the application, or by the list of allowed origins.
-    Refused,
+    /// Code 4: refused by the application, or by the list of allowed origins; with the text that the
+    /// client is sent.
+    Refused(Cow<'a, str>),
     /// Code 5: the revision that was asked for is not served.
     UnsupportedRevision,
 }
@@ -78,8 +90,8 @@ impl ErrorContext<'_> {
         Some(match self {
             Self::InvalidOrigin => "INVALID_ORIGIN",
             Self::TransportHandshake(_) => "TRANSPORT_HANDSHAKE_ERROR",
-            Self::TransportMismatch => "TRANSPORT_MISMATCH",
-            Self::ProtocolMismatch => "PROTOCOL_MISMATCH",
+            Self::TransportMismatch { .. } => "TRANSPORT_MISMATCH",
+            Self::ProtocolMismatch { .. } => "PROTOCOL_MISMATCH",
             Self::IdGeneration(_) => "ID_GENERATION_ERROR",
             _ => return None,
         })

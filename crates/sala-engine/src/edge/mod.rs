@@ -3,6 +3,7 @@
 mod polling;
 mod websocket;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -144,10 +145,18 @@ impl<A: App> Engine<A> {
                 return Err(Refused::new(E::UnknownSid, ErrorContext::UnknownSid(sid)));
             };
             if session.revision() != query.eio {
-                return Err(Refused::new(E::BadRequest, ErrorContext::ProtocolMismatch));
+                let context = ErrorContext::ProtocolMismatch {
+                    protocol: query.eio,
+                    previous: session.revision(),
+                };
+                return Err(Refused::new(E::BadRequest, context));
             }
             if !upgrade && session.transport() != transport {
-                return Err(Refused::new(E::BadRequest, ErrorContext::TransportMismatch));
+                let context = ErrorContext::TransportMismatch {
+                    transport,
+                    previous: session.transport(),
+                };
+                return Err(Refused::new(E::BadRequest, context));
             }
             if upgrade && transport != Transport::WebSocket {
                 let context = ErrorContext::TransportHandshake("an upgrade to a plain transport");
@@ -288,10 +297,13 @@ impl<A: App> Engine<A> {
             _ => Ok(()),
         };
         if let Err(refusal) = refusal {
+            let text = refusal
+                .message()
+                .unwrap_or(HandshakeError::Forbidden.message());
             return Err(Refused {
                 error: HandshakeError::Forbidden,
-                message: refusal.message().map(str::to_owned),
-                context: ErrorContext::Refused,
+                context: ErrorContext::Refused(Cow::Owned(text.to_owned())),
+                message: Some(text.to_owned()),
             });
         }
         if query.eio == Revision::V3 && !config.allow_revision_3 {

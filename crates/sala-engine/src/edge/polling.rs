@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use sala_engine_proto::{CloseReason, HandshakeError, Query, Revision, payload};
+use sala_engine_proto::{CloseReason, HandshakeError, Query, Revision, Transport, payload};
 use tokio::sync::oneshot;
 
 use super::{Answer, EngineResponse, closing_reply, reply};
@@ -155,7 +155,8 @@ impl Drop for Waiting {
 }
 
 /// A POST on its way: a session takes one at a time. Dropped before it was delivered or abandoned,
-/// it ends the session, because packets were lost.
+/// it ends a session on polling, because packets were lost. One that has moved to a WebSocket
+/// meanwhile has nothing to do with it any more.
 struct Posting {
     session: SessionHandle,
     settled: bool,
@@ -201,9 +202,14 @@ impl Posting {
 
 impl Drop for Posting {
     fn drop(&mut self) {
-        if !self.settled {
+        if self.settled {
+            return;
+        }
+        if self.session.transport() == Transport::Polling {
             let description = Some("data request connection closed prematurely");
             self.session.fail(CloseReason::TransportError, description);
+        } else {
+            self.session.mailbox().posting = false;
         }
     }
 }
