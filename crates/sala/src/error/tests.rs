@@ -23,9 +23,9 @@ fn each_error_answers_to_its_predicate_alone() {
         ("unsupported", Error::is_unsupported),
     ];
     let timeout = AdapterError::Timeout {
-        missing: sala_adapter::Missing::Servers(Vec::new()),
+        missing: sala_adapter::adapter::Missing::Servers(Vec::new()),
         waited: std::time::Duration::from_secs(5),
-        partial: sala_adapter::Answers::Servers(Vec::new()),
+        partial: sala_adapter::adapter::Answers::Servers(Vec::new()),
     };
     let errors = [
         ("serialization", Error::encode("x")),
@@ -61,7 +61,7 @@ fn a_partial_answer_keeps_what_arrived() {
     let error = AckError::new(vec![1, 2], vec!["x".into()], Error::timeout());
     assert_eq!(error.to_string(), "operation has timed out");
     assert_eq!(error.responses(), [1, 2]);
-    assert_eq!(error.missing(), ["x".into()]);
+    assert_eq!(error.missing(), [SocketId::from("x")]);
     assert!(error.is_timeout());
     assert!(Error::from(error).is_timeout());
 }
