@@ -28,6 +28,11 @@ impl<T: Clone> Versioned<T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The value now, unless it is still the first one.
+    pub(crate) fn get_if_changed(&self) -> Option<Arc<T>> {
+        (self.version.load(Ordering::Acquire) > 0).then(|| self.get())
+    }
+
     /// Changes the value. Copies that are in use stay as they are.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut value = self.value.lock().unwrap_or_else(PoisonError::into_inner);

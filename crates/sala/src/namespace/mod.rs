@@ -1,14 +1,27 @@
 //! Namespaces: who handles what, and who is there.
 
-mod table;
+pub(crate) mod admission;
+pub(crate) mod directory;
+pub(crate) mod dynamic;
+mod events;
+mod operate;
+mod register;
+pub(crate) mod table;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use sala_adapter::{Room, RoomSet, SocketId};
 
+pub use self::admission::Attempt;
+use self::dynamic::ParentInner;
+pub use self::dynamic::ParentNamespace;
+use self::events::RoomEvents;
+pub use self::events::RoomEvent;
 use self::table::Table;
+use crate::error::ErrorKind;
+use crate::recovery::RecoveryLog;
 use crate::rooms::Rooms;
 use crate::server::{Server, ServerInner};
 use crate::socket::Socket;
@@ -26,23 +39,57 @@ pub struct Namespace {
 
 pub(crate) struct NamespaceInner {
     name: Box<str>,
+    parent: Option<Arc<ParentInner>>,
     pub(crate) table: Versioned<Table>,
     pub(crate) rooms: Rooms<Socket>,
+    events: Arc<RoomEvents>,
+    pub(crate) recovery: Option<RecoveryLog>,
+    pub(crate) clients: Clients,
     next_ack: AtomicU64,
+    /// Whether anybody ever listened to outgoing events.
+    watched: AtomicBool,
+}
+
+/// How many clients are in a namespace or want in.
+#[derive(Default)]
+pub(crate) struct Clients(AtomicUsize);
+
+impl Clients {
+    pub(crate) fn enter(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether it was the last one.
+    pub(crate) fn exit(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
 }
 
 impl NamespaceInner {
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, recovery: Option<RecoveryLog>) -> Self {
         Self {
             name: name.into(),
+            parent: None,
             table: Versioned::default(),
             rooms: Rooms::new(),
+            events: Arc::default(),
+            recovery,
+            clients: Clients::default(),
             next_ack: AtomicU64::new(0),
+            watched: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn parent(&self) -> Option<&Arc<ParentInner>> {
+        self.parent.as_ref()
     }
 
     /// An id for an event that asks for acknowledgements. One counter serves all sockets, so that a
@@ -51,12 +98,33 @@ impl NamespaceInner {
         self.next_ack.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Somebody listens to outgoing events from now on.
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Acquire)
+    }
+
     pub(crate) fn join(&self, socket: &Socket, rooms: &RoomSet) {
-        self.rooms.join(socket.id(), socket, &socket.0.rooms, rooms);
+        let limit = socket.0.nsp.shared.options.max_room_name;
+        let fits = |room: &&Room| room.as_bytes().len() <= limit;
+        self.rooms.join(socket.id(), socket, &socket.0.rooms, rooms.iter().filter(fits));
+        self.tell_room_events();
+        if !rooms.iter().all(|room| fits(&room)) {
+            socket.failed(None, ErrorKind::Limit, "the name of a room is too long".into());
+        }
     }
 
     pub(crate) fn leave(&self, socket: &Socket, room: &Room) {
         self.rooms.leave(socket.id(), &socket.0.rooms, room);
+        self.tell_room_events();
+    }
+
+    /// Tells listeners what has happened to rooms, now that no lock is held.
+    pub(crate) fn tell_room_events(&self) {
+        self.events.tell();
     }
 }
 
@@ -79,12 +147,58 @@ impl Namespace {
         self.inner.rooms.get(id)
     }
 
-    /// How many sockets of this server are connected to the namespace.
+    /// The connected sockets of this server.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.select(&sala_adapter::Target::all())
+    }
+
+    /// How many sockets of this server are connected.
     #[must_use]
     pub fn sockets_count(&self) -> usize {
         self.inner.rooms.len()
     }
+
+    /// The names of all rooms on this server, in no particular order. The rooms named by the ids of
+    /// single sockets are among them.
+    #[must_use]
+    pub fn rooms(&self) -> RoomSet {
+        self.inner.rooms.names()
+    }
+
+    /// How many sockets of this server are in a room.
+    #[must_use]
+    pub fn room_size(&self, room: impl Into<Room>) -> usize {
+        self.inner.rooms.room_size(&room.into())
+    }
+
+    /// The rooms of the socket with this id; `None` if it is not connected to this server.
+    #[must_use]
+    pub fn socket_rooms(&self, id: &SocketId) -> Option<RoomSet> {
+        self.socket(id).map(|socket| socket.rooms())
+    }
+
+    /// Calls `listener` whenever a room comes into being or goes, and whenever a socket joins or
+    /// leaves one: the adapter's events of the reference. The rooms named by the ids of single
+    /// sockets count. Create comes before join, leave before delete.
+    ///
+    /// The listener runs outside of all locks, soon after the change, one call at a time.
+    pub fn on_room_event(
+        &self,
+        listener: impl Fn(&RoomEvent) + Send + Sync + 'static,
+    ) -> &Self {
+        self.inner.events.listen(&self.inner.rooms, Arc::new(listener));
+        self
+    }
 }
+
+impl PartialEq for Namespace {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl Eq for Namespace {}
 
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,31 +20,66 @@ use crate::error::Error;
 pub(crate) struct AckSender {
     socket: Socket,
     id: u64,
-    /// Shared by the handlers of one event; absent if there is only one who could answer.
-    sent: Option<Arc<AtomicBool>>,
+    /// Absent if only one handler could answer.
+    shared: Option<Arc<SharedAck>>,
+}
+
+/// What the handlers of one event know of each other's answers.
+struct SharedAck {
+    socket: Socket,
+    id: u64,
+    sent: AtomicBool,
+    /// Somebody answered with nothing, which another one may still better.
+    empty: AtomicBool,
 }
 
 impl AckSender {
     pub(crate) fn new(socket: Socket, id: u64) -> Self {
-        Self { socket, id, sent: None }
+        Self { socket, id, shared: None }
     }
 
-    /// Makes clones of this sender answer once together.
+    /// Makes clones of this sender answer once together: the first answer is sent, but one without
+    /// data (a handler that returns `()`) waits until nobody is left who could give a better one.
     pub(crate) fn share(&mut self) {
-        self.sent.get_or_insert_default();
+        self.shared = Some(Arc::new(SharedAck {
+            socket: self.socket.clone(),
+            id: self.id,
+            sent: AtomicBool::new(false),
+            empty: AtomicBool::new(false),
+        }));
     }
 
     /// Sends the answer: a tuple spreads over the client's arguments, `()` is none, anything else
     /// is one. A client that has left is not an error; neither is a second answer, which is
     /// dropped, as in the reference.
     pub(crate) fn send<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
-        if self.sent.is_some_and(|sent| sent.swap(true, Ordering::AcqRel)) {
-            return Ok(());
+        if let Some(shared) = &self.shared {
+            if size_of_val(value) == 0 {
+                shared.empty.store(true, Ordering::Release);
+                return Ok(());
+            }
+            if shared.sent.swap(true, Ordering::AcqRel) {
+                return Ok(());
+            }
         }
-        let frame = self.socket.codec().ack(self.socket.nsp_name(), self.id, value)?;
-        self.socket.send_frame(frame);
-        Ok(())
+        send(&self.socket, self.id, value)
     }
+}
+
+impl Drop for SharedAck {
+    fn drop(&mut self) {
+        if *self.empty.get_mut() && !*self.sent.get_mut() {
+            // Nothing always encodes, but for a parser of the user.
+            send(&self.socket, self.id, &()).ok();
+        }
+    }
+}
+
+fn send<T: Serialize + ?Sized>(socket: &Socket, id: u64, value: &T) -> Result<(), Error> {
+    let nsp = socket.nsp();
+    let frame = nsp.shared.encode_ack(nsp.name(), id, value)?;
+    socket.send_frame(&frame);
+    Ok(())
 }
 
 /// Somebody who waits for acknowledgements of clients.

@@ -101,6 +101,11 @@ impl SocketInner {
             .is_ok()
     }
 
+    /// Ends the life of the socket, wherever it stands.
+    pub(crate) fn bury(&self) {
+        self.phase.store(Phase::Gone as u8, Ordering::Release);
+    }
+
     pub(crate) fn extra(&self) -> &Extra {
         self.extra.get_or_init(Box::default)
     }

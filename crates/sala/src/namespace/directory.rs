@@ -1,0 +1,137 @@
+//! The namespaces of a server, by name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use foldhash::fast::RandomState;
+
+use super::NamespaceInner;
+use super::dynamic::ParentInner;
+use crate::builder::Options;
+use crate::recovery::RecoveryLog;
+
+/// All namespaces of a server, and the parents that make more.
+#[derive(Default)]
+pub(crate) struct Directory(RwLock<Names>);
+
+#[derive(Default)]
+struct Names {
+    by_name: HashMap<Box<str>, Arc<NamespaceInner>, RandomState>,
+    /// In the order of their creation, in which they are asked.
+    parents: Vec<Arc<ParentInner>>,
+}
+
+/// What asking for a namespace gave.
+pub(crate) enum Found {
+    /// It was there.
+    Known(Arc<NamespaceInner>),
+    /// It was made.
+    Made(Arc<NamespaceInner>),
+}
+
+impl Found {
+    pub(crate) fn into_inner(self) -> Arc<NamespaceInner> {
+        match self {
+            Self::Known(nsp) | Self::Made(nsp) => nsp,
+        }
+    }
+}
+
+/// The full name: with a slash in front.
+pub(crate) fn normalize(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.starts_with('/') { name.into() } else { format!("/{name}").into() }
+}
+
+impl Directory {
+    /// The namespace with this name, for a client that wants in: as long as the client is there or
+    /// waits, the namespace is not cleaned up. [`release`](Self::release) must follow.
+    pub(crate) fn enter(&self, name: &str) -> Option<Arc<NamespaceInner>> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let nsp = names.by_name.get(name)?;
+        nsp.clients.enter();
+        Some(nsp.clone())
+    }
+
+    /// The namespace with this name, made if there is none: as a child of the first parent whose
+    /// pattern matches, else by itself.
+    pub(crate) fn of(&self, name: &str, options: &Options) -> Found {
+        let name = normalize(name);
+        // Patterns are code of the user: no lock is held while they run.
+        if let Some(nsp) = self.get(&name) {
+            return Found::Known(nsp);
+        }
+        let parent = self.parents().into_iter().find(|parent| parent.matches(&name) == Some(true));
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(nsp) = names.by_name.get(&*name) {
+            return Found::Known(nsp.clone());
+        }
+        let nsp = match parent {
+            Some(parent) => parent.child(&name, options),
+            None => Arc::new(NamespaceInner::new(&name, RecoveryLog::from_options(options))),
+        };
+        names.by_name.insert(name.into(), nsp.clone());
+        Found::Made(nsp)
+    }
+
+    /// The child of `parent` with this name, made if there is none, for a client that wants in.
+    /// `None` if the parent has as many children as it may.
+    pub(crate) fn enter_child(
+        &self,
+        parent: &Arc<ParentInner>,
+        name: &str,
+        options: &Options,
+    ) -> Option<Found> {
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(nsp) = names.by_name.get(name) {
+            nsp.clients.enter();
+            return Some(Found::Known(nsp.clone()));
+        }
+        if parent.children() >= options.max_child_namespaces {
+            return None;
+        }
+        let nsp = parent.child(name, options);
+        nsp.clients.enter();
+        names.by_name.insert(name.into(), nsp.clone());
+        Some(Found::Made(nsp))
+    }
+
+    /// A client has left, or was not let in. Removes an empty child if that is wanted.
+    pub(crate) fn release(&self, nsp: &Arc<NamespaceInner>, cleanup: bool) {
+        let last = nsp.clients.exit();
+        let Some(parent) = nsp.parent().filter(|_| last && cleanup) else {
+            return;
+        };
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have come in between; nobody can while the lock is held.
+        if nsp.clients.is_empty()
+            && names.by_name.get(nsp.name()).is_some_and(|known| Arc::ptr_eq(known, nsp))
+        {
+            names.by_name.remove(nsp.name());
+            parent.forget_child();
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<NamespaceInner>> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        names.by_name.get(name).cloned()
+    }
+
+    pub(crate) fn add_parent(&self, make: impl FnOnce(usize) -> ParentInner) -> Arc<ParentInner> {
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let parent = Arc::new(make(names.parents.len()));
+        names.parents.push(parent.clone());
+        parent
+    }
+
+    pub(crate) fn parents(&self) -> Vec<Arc<ParentInner>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).parents.clone()
+    }
+
+    pub(crate) fn has_parents(&self) -> bool {
+        !self.0.read().unwrap_or_else(PoisonError::into_inner).parents.is_empty()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<NamespaceInner>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).by_name.values().cloned().collect()
+    }
+}
