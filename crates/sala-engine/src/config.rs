@@ -333,6 +333,18 @@ impl EngineConfig {
         &self.path
     }
 
+    /// The cross-origin rules, for what is served beside the engine: see [`cors`](Self::cors).
+    #[must_use]
+    pub fn cors_rules(&self) -> Option<&Cors> {
+        self.cors.as_ref()
+    }
+
+    /// What [`serve`](crate::serve) wants to know: see [`header_timeout`](Self::header_timeout).
+    #[must_use]
+    pub fn header_read_timeout(&self) -> Duration {
+        self.header_timeout
+    }
+
     /// What the handshake announces to a client that comes by polling.
     pub(crate) fn upgrades(&self) -> &'static [Transport] {
         if self.websocket && self.allow_upgrades {

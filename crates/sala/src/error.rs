@@ -30,7 +30,6 @@ enum Repr {
     Encode(Boxed),
     Decode(Boxed),
     Reserved(Box<str>),
-    Backlogged,
     TooManyAcks,
     Timeout,
     Closed,
@@ -52,11 +51,6 @@ impl Error {
     /// An event may not have this name.
     pub(crate) fn reserved(event: &str) -> Self {
         Repr::Reserved(event.into()).into()
-    }
-
-    /// A bounded queue is full.
-    pub(crate) fn backlogged() -> Self {
-        Repr::Backlogged.into()
     }
 
     /// Too many answers of one client are waited for.
@@ -98,10 +92,7 @@ impl Error {
     /// already (nothing was sent).
     #[must_use]
     pub fn is_backlogged(&self) -> bool {
-        matches!(
-            *self.0,
-            Repr::Backlogged | Repr::TooManyAcks | Repr::Adapter(AdapterError::Backlogged)
-        )
+        matches!(*self.0, Repr::TooManyAcks | Repr::Adapter(AdapterError::Backlogged))
     }
 
     /// Whether somebody did not answer in time.
@@ -161,7 +152,6 @@ impl fmt::Display for Error {
             Repr::Encode(error) => write!(f, "the data cannot be encoded: {error}"),
             Repr::Decode(error) => write!(f, "the data is not of the expected type: {error}"),
             Repr::Reserved(event) => write!(f, "\"{event}\" is a reserved event name"),
-            Repr::Backlogged => f.write_str("the queue is full"),
             Repr::TooManyAcks => f.write_str("too many acknowledgements of this client are pending"),
             Repr::Timeout => f.write_str("operation has timed out"),
             Repr::Closed => f.write_str("the connection is closed"),

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::HandlerError;
 use crate::handler::{
-    Ack, AckSlot, Callable, Erased, EventKey, Finished, IntoOutcome, Kind, WithAck, WithArgs, erased,
+    AckSlot, Callable, Erased, EventKey, Finished, IntoOutcome, Kind, WithAck, WithArgs, erased,
 };
 
 /// An event with its name, the type of its data and the type of its answer.

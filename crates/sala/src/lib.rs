@@ -9,12 +9,15 @@ mod emit;
 mod error;
 mod event;
 mod gate;
-mod handler;
+#[cfg(doctest)]
+mod guide;
+pub mod handler;
 mod namespace;
 mod reason;
 mod recovery;
 mod rooms;
 mod server;
+mod service;
 mod socket;
 mod stats;
 mod versioned;
@@ -32,6 +35,7 @@ pub use namespace::table::ListenerId;
 pub use namespace::{Attempt, Namespace, ParentNamespace, RoomEvent};
 pub use reason::DisconnectReason;
 pub use server::Server;
+pub use service::{ServerLayer, ServerService};
 pub use socket::{
     Data, Extensions, Handshake, Incoming, Outgoing, RemoteSocket, Socket, SocketData,
 };

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use sala_engine::{Drain, Engine};
 use sala_proto::RawArgs;
+use tokio::sync::Notify;
 
 use crate::builder::{ErrorHook, Options, ServerBuilder};
 use crate::client::App;
@@ -44,6 +45,8 @@ pub(crate) struct ServerInner {
     on_error: Option<ErrorHook>,
     on_new_namespace: RwLock<Vec<NamespaceHook>>,
     closing: AtomicBool,
+    /// Tells listeners to stop.
+    stop: Notify,
     sweeping: AtomicBool,
 }
 
@@ -51,6 +54,11 @@ impl ServerInner {
     /// Whether [`Server::close`] is at work.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    fn begin_closing(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.stop.notify_waiters();
     }
 
     /// Tells the application of something that went wrong and that nobody else would hear of.
@@ -128,6 +136,7 @@ impl Server {
                 on_error,
                 on_new_namespace: RwLock::default(),
                 closing: AtomicBool::new(false),
+                stop: Notify::new(),
                 sweeping: AtomicBool::new(false),
             }
         });
@@ -136,6 +145,13 @@ impl Server {
 
     pub(crate) fn from_inner(shared: Arc<ServerInner>) -> Self {
         Self { main: Namespace { inner: shared.main.clone(), shared } }
+    }
+
+    /// Resolves when the server is closed from now on.
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let shared = self.inner().clone();
+        let stopped = async move { shared.stop.notified().await };
+        stopped
     }
 
     pub(crate) fn inner(&self) -> &Arc<ServerInner> {
@@ -256,7 +272,7 @@ impl Server {
     /// to go on.
     pub async fn close(&self) {
         let shared = self.inner();
-        shared.closing.store(true, Ordering::Release);
+        shared.begin_closing();
         shared.engine.close();
         shared.counters.no_clients().await;
         shared.closing.store(false, Ordering::Release);
@@ -270,7 +286,7 @@ impl Server {
     /// *Cancel safety:* as [`close`](Self::close).
     pub async fn close_gracefully(&self, drain: Drain) -> bool {
         let shared = self.inner();
-        shared.closing.store(true, Ordering::Release);
+        shared.begin_closing();
         let clean = shared.engine.drain(drain).await;
         shared.closing.store(false, Ordering::Release);
         clean

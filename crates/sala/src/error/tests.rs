@@ -31,7 +31,6 @@ fn each_error_answers_to_its_predicate_alone() {
         ("serialization", Error::encode("x")),
         ("serialization", EncodeError::new("x").into()),
         ("deserialization", Error::decode("x")),
-        ("backlogged", Error::backlogged()),
         ("backlogged", Error::too_many_acks()),
         ("backlogged", AdapterError::Backlogged.into()),
         ("timeout", Error::timeout()),

@@ -1,6 +1,6 @@
 //! What most sockets never use.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::data::{Data, Extensions};
 use crate::namespace::table::Table;
@@ -13,8 +13,6 @@ pub(crate) struct Extra {
     pub(super) extensions: Extensions,
     /// Listeners of this socket alone.
     pub(crate) table: Versioned<Table>,
-    /// More about a `transport error`.
-    pub(crate) description: OnceLock<Box<str>>,
 }
 
 impl Extra {
