@@ -1,2 +1,39 @@
-//! The bench server.
-fn main() {}
+//! The server that the load generator measures: echo with acknowledgement, rooms, broadcasts.
+//!
+//! `PORT` (default 3000) is listened on at 127.0.0.1. `WORKERS` sets the number of threads; 1 is a
+//! single-threaded runtime.
+
+use std::net::Ipv4Addr;
+
+use sala::{RawArgs, Server, Socket};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::io::Result<()> {
+    let workers: Option<usize> = number("WORKERS");
+    let port = number("PORT").unwrap_or(3000);
+    let mut runtime = match workers {
+        Some(1) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if let Some(workers) = workers {
+        runtime.worker_threads(workers);
+    }
+    runtime.enable_all().build()?.block_on(serve(port))
+}
+
+fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+async fn serve(port: u16) -> std::io::Result<()> {
+    let io = Server::new();
+    io.on("echo", async |_socket: Socket, payload: RawArgs| payload)
+        .on("join", async |socket: Socket, room: String| socket.join(room))
+        .on("leave", async |socket: Socket, room: String| socket.leave(room))
+        .on("broadcast", async |socket: Socket, (room, payload): (String, sala::Value)| {
+            socket.nsp().to(room).emit("msg", &(payload,))
+        });
+    io.listen((Ipv4Addr::LOCALHOST, port)).await
+}
