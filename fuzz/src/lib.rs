@@ -25,6 +25,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ws_reader", engineio::ws_reader),
     ("ws_reader_deflate", engineio::ws_reader_deflate),
     ("ws_deflate_round_trip", engineio::ws_deflate_round_trip),
+    ("json_assembler", socketio::json_assembler),
+    ("msgpack", socketio::msgpack),
 ];
 
 /// The target of this name.

@@ -76,7 +76,9 @@ fn check_packet(packet: Packet<'_>, codec: &Codec) {
         }
     }
     // A number too large for JavaScript is a name that JSON has no word for.
-    let endless = args.event().is_some_and(|name| name.is_number() && name.contains("nf"));
+    let endless = args
+        .event()
+        .is_some_and(|name| name.is_number() && name.contains("nf"));
     let tree = ValuePacket::from(packet.into_owned());
     if tree.is_valid() && !endless && !has_placeholder(tree.data.as_ref()) {
         let again = encode_and_decode(codec, |buf, codec| codec.encode_packet(buf, tree.clone()));
