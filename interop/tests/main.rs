@@ -2,12 +2,19 @@
 
 mod support;
 
+mod broadcast;
+mod client_files;
 mod engine_requests;
 mod headers;
 mod heartbeat;
 mod jsonp;
 mod lifecycle;
+mod namespaces;
 mod polling;
+mod protocol;
+mod recovery;
 mod revision3;
+mod server;
+mod socket;
 mod upgrade;
 mod websocket;
