@@ -50,6 +50,28 @@ pub struct JsonOptions {
     pub reviver: Option<Transform>,
 }
 
+impl JsonOptions {
+    /// Sets the [`replacer`](Self::replacer).
+    #[must_use]
+    pub fn replacer(
+        mut self,
+        replacer: impl Fn(&str, Value) -> Option<Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.replacer = Some(Arc::new(replacer));
+        self
+    }
+
+    /// Sets the [`reviver`](Self::reviver).
+    #[must_use]
+    pub fn reviver(
+        mut self,
+        reviver: impl Fn(&str, Value) -> Option<Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.reviver = Some(Arc::new(reviver));
+        self
+    }
+}
+
 impl fmt::Debug for JsonOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonOptions")

@@ -4,9 +4,10 @@
 /// what is no number.
 pub(crate) fn write_f64(out: &mut Vec<u8>, n: f64) {
     // Up to 2^53 a whole number is its integer digits.
-    if n.fract() == 0.0 && n.abs() <= 9_007_199_254_740_992.0 {
+    let whole = n as i64;
+    if whole as f64 == n && whole.unsigned_abs() <= 1 << 53 {
         let mut digits = itoa::Buffer::new();
-        out.extend_from_slice(digits.format(n as i64).as_bytes());
+        out.extend_from_slice(digits.format(whole).as_bytes());
         return;
     }
     let from = out.len();
@@ -18,7 +19,8 @@ pub(crate) fn write_f64(out: &mut Vec<u8>, n: f64) {
 
 /// As [`write_f64`], with the fewest digits that tell single-precision numbers apart.
 pub(crate) fn write_f32(out: &mut Vec<u8>, n: f32) {
-    if n.fract() == 0.0 && n.abs() <= 16_777_216.0 {
+    let whole = n as i32;
+    if whole as f32 == n && whole.unsigned_abs() <= 1 << 24 {
         return write_f64(out, f64::from(n));
     }
     let from = out.len();
@@ -30,7 +32,8 @@ pub(crate) fn write_f32(out: &mut Vec<u8>, n: f32) {
 /// plain from 1e-6 up to 1e21, with an exponent beyond.
 fn javascript_form(out: &mut Vec<u8>, from: usize) {
     let text = &out[from..];
-    if text == b"null" {
+    // Most numbers have one layout only: no exponent, and none needed. It is also that of `null`.
+    if !text.contains(&b'e') && !text.ends_with(b".0") {
         return;
     }
     let negative = text[0] == b'-';

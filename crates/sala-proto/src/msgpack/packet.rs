@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::form::{write_str, write_uint};
 use super::read::{Cursor, Token, read_value};
+use crate::json::Item;
 use crate::packet::MAX_ID;
-use crate::{Args, DecodeError, EncodeError, Limits, Number, Packet, PacketKind};
+use crate::{Args, DecodeError, EncodeError, Limits, Number, Packet, PacketKind, Value};
 
 /// Appends a packet; `data` writes its data, if it has any. The keys are in the reference's order.
 pub(crate) fn encode(
@@ -42,25 +43,18 @@ pub(crate) fn encode(
     Ok(())
 }
 
-/// Where the values of the known keys start; of two equal keys the last counts.
+/// Where the values of the known keys are; of two equal keys the last counts.
 #[derive(Default)]
 struct Fields {
-    kind: Option<usize>,
-    nsp: Option<usize>,
-    data: Option<usize>,
-    id: Option<usize>,
+    kind: Option<Item>,
+    nsp: Option<Item>,
+    data: Option<Item>,
+    id: Option<Item>,
 }
 
 /// Decodes one packet, with the reference's checks in their order.
 pub(crate) fn decode(bytes: &Bytes, limits: &Limits) -> Result<Packet<'static>, DecodeError> {
-    let mut cursor = Cursor::new(bytes);
-    // The data is one level deeper than in JSON, where there is no map around it.
-    cursor.skip(limits.depth() + 1)?;
-    let end = cursor.at;
-    if end < bytes.len() {
-        return Err(DecodeError::TrailingBytes(bytes.len() - end));
-    }
-    let fields = find_fields(bytes)?;
+    let fields = find_fields(bytes, limits.depth())?;
     let kind = number_at(bytes, fields.kind)?
         .and_then(|n| u8::try_from(n).ok())
         .filter(|n| *n <= PacketKind::ConnectError.number())
@@ -84,41 +78,59 @@ pub(crate) fn decode(bytes: &Bytes, limits: &Limits) -> Result<Packet<'static>, 
     })
 }
 
-fn find_fields(bytes: &[u8]) -> Result<Fields, DecodeError> {
+/// Walks over the whole packet, checking it. What is no map has no fields.
+fn find_fields(bytes: &[u8], max_depth: usize) -> Result<Fields, DecodeError> {
     let mut fields = Fields::default();
     let mut cursor = Cursor::new(bytes);
-    let Token::Map(len) = cursor.token()? else {
-        return Ok(fields);
-    };
-    for _ in 0..len {
-        let key_at = cursor.at;
-        cursor.skip(usize::MAX)?; // the depth was checked
-        let value_at = Some(cursor.at);
-        cursor.skip(usize::MAX)?;
-        if let Some(Token::Str(start, end)) = token_at(bytes, Some(key_at))? {
-            match &bytes[start..end] {
-                b"type" => fields.kind = value_at,
-                b"nsp" => fields.nsp = value_at,
-                b"data" => fields.data = value_at,
-                b"id" => fields.id = value_at,
-                _ => {}
+    match cursor.token()? {
+        Token::Map(len) => {
+            for _ in 0..len {
+                let key_at = cursor.at;
+                cursor.skip(max_depth)?;
+                let start = cursor.at;
+                cursor.skip(max_depth)?;
+                let value = Some(Item {
+                    start,
+                    end: cursor.at,
+                });
+                let mut key = Cursor { bytes, at: key_at };
+                if let Token::Str(start, end) = key.token()? {
+                    match &bytes[start..end] {
+                        b"type" => fields.kind = value,
+                        b"nsp" => fields.nsp = value,
+                        b"data" => fields.data = value,
+                        b"id" => fields.id = value,
+                        _ => {}
+                    }
+                }
             }
         }
+        _ => {
+            cursor.at = 0;
+            cursor.skip(max_depth)?;
+        }
     }
-    Ok(fields)
+    match bytes.len() - cursor.at {
+        0 => Ok(fields),
+        trailing => Err(DecodeError::TrailingBytes(trailing)),
+    }
 }
 
 /// The token there; `None` for a key that is absent or `undefined`.
-fn token_at(bytes: &[u8], at: Option<usize>) -> Result<Option<Token>, DecodeError> {
+fn token_at(bytes: &[u8], at: Option<Item>) -> Result<Option<Token>, DecodeError> {
     let Some(at) = at else { return Ok(None) };
-    match (Cursor { bytes, at }).token()? {
+    let mut cursor = Cursor {
+        bytes,
+        at: at.start,
+    };
+    match cursor.token()? {
         Token::Undefined => Ok(None),
         token => Ok(Some(token)),
     }
 }
 
 /// The unsigned integer there, if it is one.
-fn number_at(bytes: &[u8], at: Option<usize>) -> Result<Option<u64>, DecodeError> {
+fn number_at(bytes: &[u8], at: Option<Item>) -> Result<Option<u64>, DecodeError> {
     Ok(match token_at(bytes, at)? {
         Some(Token::Int(n)) => u64::try_from(n).ok(),
         Some(Token::UInt(n)) => Some(n),
@@ -129,7 +141,7 @@ fn number_at(bytes: &[u8], at: Option<usize>) -> Result<Option<u64>, DecodeError
 
 fn namespace(
     bytes: &[u8],
-    at: Option<usize>,
+    at: Option<Item>,
     limits: &Limits,
 ) -> Result<Cow<'static, str>, DecodeError> {
     let Some(Token::Str(start, end)) = token_at(bytes, at)? else {
@@ -148,7 +160,7 @@ fn namespace(
 fn data(
     bytes: &Bytes,
     kind: PacketKind,
-    at: Option<usize>,
+    at: Option<Item>,
     limits: &Limits,
 ) -> Result<Option<Args<'static>>, DecodeError> {
     let (token, at) = match (token_at(bytes, at)?, at) {
@@ -160,16 +172,18 @@ fn data(
             };
         }
     };
-    let mut cursor = Cursor { bytes, at };
-    cursor.skip(usize::MAX)?; // the depth was checked
-    let end = cursor.at;
     match (kind, token) {
         (PacketKind::Connect | PacketKind::ConnectError, Token::Map(_))
-        | (PacketKind::ConnectError, Token::Str(..)) => {
-            Ok(Some(Args::from_msgpack(None, bytes.slice(at..end), 1)))
-        }
+        | (PacketKind::ConnectError, Token::Str(..)) => Ok(Some(Args::from_msgpack(
+            None,
+            bytes.slice(at.start..at.end),
+            1,
+        ))),
         (PacketKind::Event | PacketKind::Ack, Token::List(len)) => {
-            cursor.at = at;
+            let mut cursor = Cursor {
+                bytes,
+                at: at.start,
+            };
             cursor.token()?;
             let mut name = None;
             if kind == PacketKind::Event && len > 0 {
@@ -178,14 +192,13 @@ fn data(
                 if cursor.at - from > limits.max_event {
                     return Err(DecodeError::EventNameTooLong);
                 }
-                match token_at(bytes, Some(from))? {
-                    Some(Token::Str(..) | Token::Int(_) | Token::UInt(_) | Token::Float(_)) => {}
+                name = match read_value(&mut Cursor { bytes, at: from }, bytes)? {
+                    name @ (Value::String(_) | Value::Number(_)) => Some(name),
                     _ => return Err(DecodeError::InvalidPayload),
-                }
-                name = Some(read_value(&mut Cursor { bytes, at: from }, bytes)?);
+                };
             }
             let len = len - usize::from(name.is_some());
-            let args = bytes.slice(cursor.at..end);
+            let args = bytes.slice(cursor.at..at.end);
             Ok(Some(Args::from_msgpack(name, args, len)))
         }
         _ => Err(DecodeError::InvalidPayload),

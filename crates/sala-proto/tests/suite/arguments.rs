@@ -131,6 +131,23 @@ fn a_wrong_type_is_told_with_its_place() {
     );
 }
 
+#[test]
+fn floats_come_out_as_they_came_in() {
+    // serde_json's fast way reads these one step beside.
+    for digits in [
+        "-1.6881890123456789",
+        "-1.5107716789012346",
+        "-1.5890123456789012e-7",
+    ] {
+        let n = parse::<f64>(&format!("[\"e\",{digits}]")).unwrap();
+        let codec = Codec::default();
+        assert_eq!(
+            messages(|b| codec.encode_ack(b, "/", 1, &n)),
+            [text(&format!("31[{digits}]"))]
+        );
+    }
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Point {
     x: f64,

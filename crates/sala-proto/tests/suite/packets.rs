@@ -15,7 +15,14 @@ fn error(message: &str) -> String {
 #[test]
 fn good_packets_are_read_in_all_their_parts() {
     use PacketKind::*;
-    let table: [(&str, PacketKind, &str, Option<u64>, Option<&str>); 22] = [
+    type Row = (
+        &'static str,
+        PacketKind,
+        &'static str,
+        Option<u64>,
+        Option<&'static str>,
+    );
+    let table: [Row; 22] = [
         ("0", Connect, "/", None, None), // B008
         (
             r#"0{"token":1}"#,
@@ -146,7 +153,6 @@ fn bad_payloads_are_refused() {
         "41x",
         "4\"",
         "4true", // J084
-        "2/ns",  // a namespace without a comma leaves no payload, so this one is good: see below
     ];
     for bad in table {
         assert_eq!(error(bad), "invalid payload", "{bad:?}");

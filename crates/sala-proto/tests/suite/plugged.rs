@@ -229,22 +229,19 @@ fn messages_that_cannot_be_kept_together_are_refused() {
 #[test]
 fn a_replacer_sees_the_whole_first_and_a_reviver_the_parts_first() {
     // B057, J083
-    let mut options = JsonOptions::default();
-    options.replacer = Some(Arc::new(|key, value| match (key, value) {
-        ("secret", _) => None,
-        ("0", Value::String(name)) => Some(Value::from(name.to_uppercase())),
-        (_, Value::Bool(true)) => Some(value_of("yes")),
-        (_, value) => Some(value),
-    }));
-    options.reviver = Some(Arc::new(|key, value| match (key, value) {
-        ("gone", _) => None,
-        (_, Value::String(text)) if text == "bad" => Some(value_of("connect")),
-        (_, Value::Number(n)) => Some(Value::from(n.as_f64() + 0.5)),
-        (_, value) => Some(value),
-    }));
-    fn value_of(text: &str) -> Value {
-        Value::from(text)
-    }
+    let options = JsonOptions::default()
+        .replacer(|key, value| match (key, value) {
+            ("secret", _) => None,
+            ("0", Value::String(name)) => Some(Value::from(name.to_uppercase())),
+            (_, Value::Bool(true)) => Some(Value::from("yes")),
+            (_, value) => Some(value),
+        })
+        .reviver(|key, value| match (key, value) {
+            ("gone", _) => None,
+            (_, Value::String(text)) if text == "bad" => Some(Value::from("connect")),
+            (_, Value::Number(n)) => Some(Value::from(n.as_f64() + 0.5)),
+            (_, value) => Some(value),
+        });
     let codec = Codec::Json(options);
     let data = value(r#"{"secret":1,"a":[true,{"secret":2}]}"#);
     assert_eq!(
