@@ -115,10 +115,10 @@ function handle(socket, name, rule, args) {
     case "emit-back":
       return socket.emit(`${name}-back`, ...args);
     case "emit-many":
-      for (let i = 0; i < args[0]; i++) socket.emit(rule.event, i);
+      for (let i = 0; i < args[0]; i++) socket.emit(rule.out, i);
       return ack(args[0]);
     case "ask":
-      return socket.emit(rule.event, ...args, (...answer) => socket.emit(`${name}-answer`, ...answer));
+      return socket.emit(rule.out, ...args, (...answer) => socket.emit(`${name}-answer`, ...answer));
     case "join":
       socket.join(args[0]);
       return ack();
@@ -146,6 +146,8 @@ function handle(socket, name, rule, args) {
       rule.seen = (rule.seen ?? 0) + 1;
       if (args[0] !== rule.seen - 1) rule.inversions = (rule.inversions ?? 0) + 1;
       return ack(rule.seen, rule.inversions ?? 0);
+    case "throw":
+      throw new Error("a bad handler");
     default:
       throw new Error(`unknown handler ${rule.with}`);
   }

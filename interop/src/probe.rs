@@ -31,9 +31,9 @@
 //! `{needToken: text}`, `{needQuery: key}`, `{refuse: {message, data} | {bare: value}}`, `{twice: true}`,
 //! `{hold: true}` (reports `waiting` with a token for `release`).
 //!
-//! Canned handlers (`with`): `ack-back`, `emit-back` (event name + `-back`), `emit-many` (first argument times `event`),
-//! `ask` (emits `event` expecting an ack, then `<name>-answer`), `join`, `leave`, `to`, `in`, `volatile`, `disconnect`
-//! (`close`), `close-conn`, `whoami`, `set-data`, `count` (acks how many arrived and how many out of order).
+//! Canned handlers (`with`): `ack-back`, `emit-back` (event name + `-back`), `emit-many` (first argument times `out`),
+//! `ask` (emits `out` expecting an ack, then `<name>-answer`), `join`, `leave`, `to`, `in`, `volatile`, `disconnect`
+//! (`close`), `close-conn`, `throw`, `whoami`, `set-data`, `count` (acks how many arrived and how many out of order).
 //! Events without a canned handler are reported as `event`, with an `ack` token if the client asked for one.
 //!
 //! # Commands of the Engine.IO probe
