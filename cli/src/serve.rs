@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sala::{AllowOrigin, Cors, Drain, Recovery, Server, ServerBuilder, Transport};
+use sala::engine::Transport;
+use sala::engine::http::{AllowOrigin, Cors};
+use sala::{Drain, Recovery, Server};
 use tokio::net::TcpListener;
 
 use crate::log::Log;
@@ -18,7 +20,12 @@ use crate::units::{Limit, bytes, duration, limit_of_bytes};
 #[derive(Args)]
 pub(crate) struct Serve {
     /// Address to listen on; 0.0.0.0 for all of this machine's
-    #[arg(long, env = "SALA_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    #[arg(
+        long,
+        env = "SALA_HOST",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1"
+    )]
     host: String,
 
     /// Port to listen on; 0 for any free one
@@ -54,8 +61,11 @@ pub(crate) struct Serve {
 struct Connection {
     /// The transports offered
     #[arg(
-        long, env = "SALA_TRANSPORTS", value_name = "LIST",
-        value_delimiter = ',', default_value = "polling,websocket"
+        long,
+        env = "SALA_TRANSPORTS",
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "polling,websocket"
     )]
     transports: Vec<TransportName>,
 
@@ -84,7 +94,12 @@ struct Connection {
 #[command(next_help_heading = "Pages of other sites")]
 struct Origins {
     /// Origins that may read replies, such as `https://app.example.com`; `*` for all
-    #[arg(long, env = "SALA_CORS_ORIGINS", value_name = "LIST", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "SALA_CORS_ORIGINS",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
     cors_origins: Vec<String>,
 
     /// Let those pages send cookies
@@ -92,7 +107,12 @@ struct Origins {
     cors_credentials: bool,
 
     /// Origins that may open a WebSocket, which CORS does not cover; all if left out
-    #[arg(long, env = "SALA_ALLOWED_ORIGINS", value_name = "LIST", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "SALA_ALLOWED_ORIGINS",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
     allowed_origins: Vec<String>,
 }
 
@@ -111,15 +131,30 @@ struct Limits {
     max_buffered_bytes: Limit,
 
     /// Connections at once; `none` for no limit
-    #[arg(long, env = "SALA_MAX_SESSIONS", value_name = "COUNT", default_value = "none")]
+    #[arg(
+        long,
+        env = "SALA_MAX_SESSIONS",
+        value_name = "COUNT",
+        default_value = "none"
+    )]
     max_sessions: Limit,
 
     /// Connections at once that have not sent anything yet; `none` for no limit
-    #[arg(long, env = "SALA_MAX_SILENT_SESSIONS", value_name = "COUNT", default_value = "100000")]
+    #[arg(
+        long,
+        env = "SALA_MAX_SILENT_SESSIONS",
+        value_name = "COUNT",
+        default_value = "100000"
+    )]
     max_silent_sessions: Limit,
 
     /// Namespaces that one connection may join
-    #[arg(long, env = "SALA_MAX_NAMESPACES", value_name = "COUNT", default_value_t = 100)]
+    #[arg(
+        long,
+        env = "SALA_MAX_NAMESPACES",
+        value_name = "COUNT",
+        default_value_t = 100
+    )]
     max_namespaces: usize,
 }
 
@@ -143,7 +178,9 @@ enum TransportName {
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(crate) fn run(options: Serve) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(serve(options))
 }
@@ -156,14 +193,29 @@ async fn serve(options: Serve) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     announce(address);
     let stop = chat::asked_to_stop();
-    let drain = Drain { grace: options.grace, ..Drain::default() };
-    chat::serve(listener, &io, stop, drain).await.map_err(|error| error.to_string())
+    let drain = Drain {
+        grace: options.grace,
+        ..Drain::default()
+    };
+    chat::serve(listener, &io, stop, drain)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// The server that the options describe.
 fn server(options: &Serve) -> Result<Server, String> {
-    let Serve { connection, origins, limits, recovery, .. } = options;
-    let transports: Vec<Transport> = connection.transports.iter().map(TransportName::transport).collect();
+    let Serve {
+        connection,
+        origins,
+        limits,
+        recovery,
+        ..
+    } = options;
+    let transports: Vec<Transport> = connection
+        .transports
+        .iter()
+        .map(TransportName::transport)
+        .collect();
     let mut builder = Server::builder()
         .path(&options.path)
         .transports(&transports)
@@ -173,12 +225,16 @@ fn server(options: &Serve) -> Result<Server, String> {
         .allow_revision_3(connection.allow_v2)
         .per_message_deflate(connection.deflate.then(Default::default))
         .cors(origins.cors()?)
-        .allowed_origins(Some(origins.allowed_origins.clone()).filter(|origins| !origins.is_empty()))
+        .allowed_origins(
+            Some(origins.allowed_origins.clone()).filter(|origins| !origins.is_empty()),
+        )
         .max_payload(limits.max_payload)
         .max_buffered_bytes(limits.max_buffered_bytes.0)
         .max_namespaces_per_connection(limits.max_namespaces)
         .engine(|engine| {
-            engine.max_sessions(limits.max_sessions.0).max_silent_sessions(limits.max_silent_sessions.0)
+            engine
+                .max_sessions(limits.max_sessions.0)
+                .max_silent_sessions(limits.max_silent_sessions.0)
         });
     if !recovery.recovery.is_zero() {
         builder = builder.recovery(recovery.options());
@@ -200,19 +256,28 @@ impl Origins {
         let origin = match self.cors_origins.as_slice() {
             [] => return Ok(None),
             [any] if any == "*" && self.cors_credentials => {
-                return Err("browsers refuse `*` with credentials: name the origins in --cors-origins".into());
+                return Err(
+                    "browsers refuse `*` with credentials: name the origins in --cors-origins"
+                        .into(),
+                );
             }
             [any] if any == "*" => AllowOrigin::Any,
             list => AllowOrigin::from(list.to_vec()),
         };
-        let cors = Cors::builder().origin(origin).credentials(self.cors_credentials).build();
-        cors.map(Some).map_err(|error| format!("--cors-origins: {error}"))
+        let cors = Cors::builder()
+            .origin(origin)
+            .credentials(self.cors_credentials)
+            .build();
+        cors.map(Some)
+            .map_err(|error| format!("--cors-origins: {error}"))
     }
 }
 
 impl RecoveryArgs {
     fn options(&self) -> Recovery {
-        Recovery::new().max_disconnection_duration(self.recovery).max_packet_bytes(self.recovery_bytes)
+        Recovery::new()
+            .max_disconnection_duration(self.recovery)
+            .max_packet_bytes(self.recovery_bytes)
     }
 }
 
@@ -220,9 +285,13 @@ impl RecoveryArgs {
 async fn listen(host: &str, port: u16) -> Result<TcpListener, String> {
     TcpListener::bind((host, port)).await.map_err(|error| {
         let advice = match error.kind() {
-            ErrorKind::AddrInUse => "another program listens there; stop it, or choose another --port (0 for any)",
+            ErrorKind::AddrInUse => {
+                "another program listens there; stop it, or choose another --port (0 for any)"
+            }
             ErrorKind::PermissionDenied => "ports below 1024 are reserved; choose another --port",
-            ErrorKind::AddrNotAvailable => "this machine has no such address; try --host 127.0.0.1 or 0.0.0.0",
+            ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; try --host 127.0.0.1 or 0.0.0.0"
+            }
             _ => "is --host right?",
         };
         format!("cannot listen on {host}:{port}: {error}\n      {advice}")

@@ -14,8 +14,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("write a number and ms, s, m or h, such as 25s".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "write a whole number and a unit, such as 25s")?;
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "that is too long".into())
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "write a whole number and a unit, such as 25s")?;
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "that is too long".into())
 }
 
 /// `1000000`, `64KiB`, `8MiB`, `1MB`.
@@ -29,10 +34,18 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
-        _ => return Err("write a number of bytes, or one with kB, MB, KiB or MiB, such as 8MiB".into()),
+        _ => {
+            return Err(
+                "write a number of bytes, or one with kB, MB, KiB or MiB, such as 8MiB".into(),
+            );
+        }
     };
-    let number: usize = number.parse().map_err(|_| "write a whole number of bytes, such as 1000000 or 8MiB")?;
-    number.checked_mul(factor).ok_or_else(|| "that is too many".into())
+    let number: usize = number
+        .parse()
+        .map_err(|_| "write a whole number of bytes, such as 1000000 or 8MiB")?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "that is too many".into())
 }
 
 /// A value, or `none`.
@@ -43,13 +56,18 @@ impl FromStr for Limit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        limit(text, |text| text.parse().map_err(|_| "write a whole number, or `none` for no limit".into()))
+        limit(text, |text| {
+            text.parse()
+                .map_err(|_| "write a whole number, or `none` for no limit".into())
+        })
     }
 }
 
 /// A number of bytes, or `none`.
 pub(crate) fn limit_of_bytes(text: &str) -> Result<Limit, String> {
-    limit(text, |text| bytes(text).map_err(|error| format!("{error}, or `none` for no limit")))
+    limit(text, |text| {
+        bytes(text).map_err(|error| format!("{error}, or `none` for no limit"))
+    })
 }
 
 fn limit(text: &str, value: impl Fn(&str) -> Result<usize, String>) -> Result<Limit, String> {
@@ -61,7 +79,9 @@ fn limit(text: &str, value: impl Fn(&str) -> Result<usize, String>) -> Result<Li
 
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
     (&text[..end], text[end..].trim_start())
 }
 
@@ -75,7 +95,15 @@ mod tests {
         assert_eq!(duration("25 s"), Ok(Duration::from_secs(25)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
-        for wrong in ["25", "s", "-1s", "1.5s", "1 day", "99999999999999999999s", "18446744073709551615h"] {
+        for wrong in [
+            "25",
+            "s",
+            "-1s",
+            "1.5s",
+            "1 day",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
@@ -85,7 +113,14 @@ mod tests {
         assert_eq!(bytes("1000000"), Ok(1_000_000));
         assert_eq!(bytes("1MB"), Ok(1_000_000));
         assert_eq!(bytes("8 MiB"), Ok(8 << 20));
-        for wrong in ["", "x", "8 MIB", "-1", "99999999999999999999", "18446744073709551615KiB"] {
+        for wrong in [
+            "",
+            "x",
+            "8 MIB",
+            "-1",
+            "99999999999999999999",
+            "18446744073709551615KiB",
+        ] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }

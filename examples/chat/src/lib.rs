@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 /// Adds the chat to a server. Turn recovery on in its options.
 pub fn chat(io: &Server) {
     io.admit(async |attempt: Attempt| {
-        let auth: Value = attempt.handshake().auth()?;
+        let auth: Value = attempt.auth()?;
         let name = auth["name"].as_str().and_then(|name| clean(name, 24));
         let name = name.ok_or(Refused::new("A name has 1 to 24 characters."))?;
         attempt.data().set("name", name).map_err(Refused::from)
@@ -43,16 +43,26 @@ async fn message(socket: Socket, said: String) -> Result<Value, Error> {
     let (Some(text), Some((name, room))) = (clean(&said, 2000), whereabouts(&socket)) else {
         return Ok(json!({ "error": "A message has 1 to 2000 characters." }));
     };
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64);
-    let message = json!({ "id": socket.id(), "name": name, "room": room, "text": text, "time": time });
-    socket.nsp().to(format!("#{room}")).emit("message", &message)?;
+    let time = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis() as u64);
+    let message = json!({ "id": socket.id().as_str(), "name": name, "room": room, "text": text, "time": time });
+    socket
+        .nsp()
+        .to(format!("#{room}"))
+        .emit("message", &message)?;
     Ok(json!({}))
 }
 
 async fn typing(socket: Socket) -> Result<(), Error> {
-    let Some((name, room)) = whereabouts(&socket) else { return Ok(()) };
-    let typist = json!({ "id": socket.id(), "name": name });
-    socket.volatile().to(format!("#{room}")).emit("typing", &typist)
+    let Some((name, room)) = whereabouts(&socket) else {
+        return Ok(());
+    };
+    let typist = json!({ "id": socket.id().as_str(), "name": name });
+    socket
+        .volatile()
+        .to(format!("#{room}"))
+        .emit("typing", &typist)
 }
 
 /// Tells everybody who is where, one after the other, so that the last list told is the latest.
@@ -63,7 +73,10 @@ async fn presence(socket: Socket) -> Result<(), Error> {
     for other in socket.nsp().fetch_sockets().await? {
         let (name, room) = (other.data().get::<String>("name"), other.data().get("room"));
         if let Some(room) = room {
-            rooms.entry(room).or_default().push(json!({ "id": other.id(), "name": name }));
+            rooms
+                .entry(room)
+                .or_default()
+                .push(json!({ "id": other.id().as_str(), "name": name }));
         }
     }
     socket.nsp().emit("presence", &rooms)

@@ -1,5 +1,10 @@
 //! The chat on http://localhost:3000, or on the port that `PORT` says.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a person at the terminal wants to know"
+)]
+
 use sala::{Drain, Recovery, Server};
 use tokio::net::TcpListener;
 
@@ -9,8 +14,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let io = Server::builder().recovery(Recovery::new()).build();
     chat::chat(&io);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    #[expect(clippy::print_stdout, reason = "this line is for the person at the terminal")]
-    println!("listening on http://localhost:{}", listener.local_addr()?.port());
+    println!(
+        "listening on http://localhost:{}",
+        listener.local_addr()?.port()
+    );
     chat::serve(listener, &io, chat::asked_to_stop(), Drain::default()).await?;
     Ok(())
 }

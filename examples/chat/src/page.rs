@@ -19,13 +19,19 @@ use tower_service::Service;
 /// # Errors
 ///
 /// None at present.
-pub async fn serve(listener: TcpListener, io: &Server, stop: impl Future<Output = ()>, drain: Drain) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    io: &Server,
+    stop: impl Future<Output = ()>,
+    drain: Drain,
+) -> io::Result<()> {
     // While clients leave, the listener stays open: it answers newcomers that the server is closing.
     let stop = async {
         stop.await;
         io.close_gracefully(drain).await;
     };
-    sala::serve(listener, io.layer().layer(Page), stop).await
+    let header_timeout = io.engine().config().header_read_timeout();
+    sala::engine::serve(listener, io.layer().layer(Page), header_timeout, stop).await
 }
 
 /// Resolves on Ctrl-C, and where there is one on SIGTERM.
@@ -53,9 +59,18 @@ impl Page {
     /// Type and content of a file.
     fn file(path: &str) -> Option<(&'static str, &'static str)> {
         match path {
-            "/" => Some(("text/html; charset=utf-8", include_str!("../static/index.html"))),
-            "/app.js" => Some(("text/javascript; charset=utf-8", include_str!("../static/app.js"))),
-            "/style.css" => Some(("text/css; charset=utf-8", include_str!("../static/style.css"))),
+            "/" => Some((
+                "text/html; charset=utf-8",
+                include_str!("../static/index.html"),
+            )),
+            "/app.js" => Some((
+                "text/javascript; charset=utf-8",
+                include_str!("../static/app.js"),
+            )),
+            "/style.css" => Some((
+                "text/css; charset=utf-8",
+                include_str!("../static/style.css"),
+            )),
             _ => None,
         }
     }
