@@ -92,13 +92,19 @@ impl Error {
     /// already (nothing was sent).
     #[must_use]
     pub fn is_backlogged(&self) -> bool {
-        matches!(*self.0, Repr::TooManyAcks | Repr::Adapter(AdapterError::Backlogged))
+        matches!(
+            *self.0,
+            Repr::TooManyAcks | Repr::Adapter(AdapterError::Backlogged)
+        )
     }
 
     /// Whether somebody did not answer in time.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(*self.0, Repr::Timeout | Repr::Adapter(AdapterError::Timeout { .. }))
+        matches!(
+            *self.0,
+            Repr::Timeout | Repr::Adapter(AdapterError::Timeout { .. })
+        )
     }
 
     /// Whether the socket, the server or its link to the cluster is closed: there will never be an
@@ -152,7 +158,9 @@ impl fmt::Display for Error {
             Repr::Encode(error) => write!(f, "the data cannot be encoded: {error}"),
             Repr::Decode(error) => write!(f, "the data is not of the expected type: {error}"),
             Repr::Reserved(event) => write!(f, "\"{event}\" is a reserved event name"),
-            Repr::TooManyAcks => f.write_str("too many acknowledgements of this client are pending"),
+            Repr::TooManyAcks => {
+                f.write_str("too many acknowledgements of this client are pending")
+            }
             Repr::Timeout => f.write_str("operation has timed out"),
             Repr::Closed => f.write_str("the connection is closed"),
             Repr::Unsupported(text) => f.write_str(text),
@@ -188,7 +196,11 @@ pub struct AckError<R = RawArgs> {
 
 impl<R> AckError<R> {
     pub(crate) fn new(responses: Vec<R>, missing: Vec<SocketId>, error: Error) -> Self {
-        Self { responses, missing, error }
+        Self {
+            responses,
+            missing,
+            error,
+        }
     }
 
     /// The answers that did arrive, in the order of their arrival.

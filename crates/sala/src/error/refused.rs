@@ -6,8 +6,6 @@ use std::fmt;
 use sala_proto::{Value, to_value};
 use serde::Serialize;
 
-use super::Error;
-
 /// Why a client may not enter a namespace. The client gets it as a CONNECT_ERROR packet, which
 /// official clients hand to `socket.on("connect_error", err => …)`, with `err.message` and
 /// `err.data`.
@@ -18,9 +16,8 @@ use super::Error;
 /// ```
 /// use sala::Refused;
 ///
-/// let refused = Refused::new("not authorized").with_data(&("retry", 30))?;
+/// let refused = Refused::new("not authorized").with_data(&("retry", 30));
 /// assert_eq!(refused.message(), "not authorized");
-/// # Ok::<(), sala::Error>(())
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct Refused {
@@ -32,17 +29,20 @@ impl Refused {
     /// A refusal with this text.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into().into_boxed_str(), data: None }
+        Self {
+            message: message.into().into_boxed_str(),
+            data: None,
+        }
     }
 
-    /// Adds details for the client: any one value that serializes.
-    ///
-    /// # Errors
-    ///
-    /// [`is_serialization`](Error::is_serialization) if it does not.
-    pub fn with_data<T: Serialize + ?Sized>(mut self, data: &T) -> Result<Self, Error> {
-        self.data = Some(to_value(data)?);
-        Ok(self)
+    /// Adds details for the client: any one value that serializes. One that fails to is left out,
+    /// with a warning in the log: the client is refused all the same.
+    #[must_use]
+    pub fn with_data<T: Serialize + ?Sized>(mut self, data: &T) -> Self {
+        self.data = to_value(data)
+            .inspect_err(|error| tracing::warn!(%error, "the data of a refusal is left out"))
+            .ok();
+        self
     }
 
     /// The text.

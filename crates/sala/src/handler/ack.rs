@@ -41,7 +41,9 @@ impl<R: Serialize + ?Sized> Ack<R> {
     ///
     /// [`is_serialization`](Error::is_serialization) if the answer cannot be encoded.
     pub fn send(mut self, reply: &R) -> Result<(), Error> {
-        self.sender.take().map_or(Ok(()), |sender| sender.send(reply))
+        self.sender
+            .take()
+            .map_or(Ok(()), |sender| sender.send(reply))
     }
 }
 
@@ -63,7 +65,9 @@ impl<R: ?Sized> Drop for Ack<R> {
 
 impl<R: ?Sized> fmt::Debug for Ack<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ack").field("requested", &self.is_requested()).finish_non_exhaustive()
+        f.debug_struct("Ack")
+            .field("requested", &self.is_requested())
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +76,10 @@ pub struct AckSlot(pub(super) Option<AckSender>);
 
 impl AckSlot {
     pub(crate) fn take<R: ?Sized>(&mut self) -> Ack<R> {
-        Ack { sender: self.0.take(), reply: PhantomData }
+        Ack {
+            sender: self.0.take(),
+            reply: PhantomData,
+        }
     }
 
     /// Ends a call with an answer.
@@ -81,6 +88,9 @@ impl AckSlot {
             return Finished::OK;
         };
         let sent = sender.send(answer);
-        Finished(sent.map_err(|error| Failure { kind: ErrorKind::Encode, error: error.into() }))
+        Finished(sent.map_err(|error| Failure {
+            kind: ErrorKind::Encode,
+            error: error.into(),
+        }))
     }
 }

@@ -52,9 +52,7 @@ pub(crate) trait ErasedDisconnect: Send + Sync {
 }
 
 /// A disconnect handler without its types.
-pub(crate) fn erase_disconnect<S>(
-    handler: impl DisconnectHandler<S>,
-) -> Arc<dyn ErasedDisconnect> {
+pub(crate) fn erase_disconnect<S>(handler: impl DisconnectHandler<S>) -> Arc<dyn ErasedDisconnect> {
     handler.erase().0
 }
 
@@ -103,7 +101,10 @@ where
     S: 'static,
 {
     fn erase(self) -> ErasedDisconnectBox {
-        ErasedDisconnectBox(Arc::new(Function { function: self, shape: PhantomData }))
+        ErasedDisconnectBox(Arc::new(Function {
+            function: self,
+            shape: PhantomData,
+        }))
     }
 }
 
@@ -125,7 +126,10 @@ where
         description: Option<&str>,
     ) -> Result<HandlerFuture, Failure> {
         guarded(move || {
-            let running = self.function.clone().start(socket.clone(), reason, description);
+            let running = self
+                .function
+                .clone()
+                .start(socket.clone(), reason, description);
             Ok(run(running, socket, event.clone(), IntoOutcome::outcome))
         })
     }

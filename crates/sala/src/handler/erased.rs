@@ -78,7 +78,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn arguments(error: impl Into<HandlerError>) -> Self {
-        Self { kind: ErrorKind::Arguments, error: error.into() }
+        Self {
+            kind: ErrorKind::Arguments,
+            error: error.into(),
+        }
     }
 
     /// What a panic said, if it was text.
@@ -88,7 +91,10 @@ impl Failure {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a panic without text");
-        Self { kind: ErrorKind::Panic, error: text.into() }
+        Self {
+            kind: ErrorKind::Panic,
+            error: text.into(),
+        }
     }
 
     /// Hands the failure to the application; a panic also ends the connection.
@@ -118,7 +124,10 @@ where
     S: 'static,
     K: Kind<S, F::Output>,
 {
-    Erased(Arc::new(Function::<F, S, K> { function, types: PhantomData }))
+    Erased(Arc::new(Function::<F, S, K> {
+        function,
+        types: PhantomData,
+    }))
 }
 
 impl<F, S, K> ErasedHandler for Function<F, S, K>
@@ -139,18 +148,30 @@ where
             let args = args.parse().map_err(Failure::arguments)?;
             let mut ack = AckSlot(ack);
             let running = self.function.clone().start(socket.clone(), args, &mut ack);
-            Ok(run(running, socket, event.clone(), move |output| K::finish(output, ack)))
+            Ok(run(running, socket, event.clone(), move |output| {
+                K::finish(output, ack)
+            }))
         })
     }
 }
 
 /// Boxes a running function together with what is done when it ends.
-pub(super) fn run<Fut, End>(running: Fut, socket: Socket, event: EventKey, end: End) -> HandlerFuture
+pub(super) fn run<Fut, End>(
+    running: Fut,
+    socket: Socket,
+    event: EventKey,
+    end: End,
+) -> HandlerFuture
 where
     Fut: Future + Send + 'static,
     End: FnOnce(Fut::Output) -> Finished + Send + 'static,
 {
-    Box::pin(Run { running, end: Some(end), socket, event })
+    Box::pin(Run {
+        running,
+        end: Some(end),
+        socket,
+        event,
+    })
 }
 
 pin_project! {

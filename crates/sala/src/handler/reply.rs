@@ -23,6 +23,7 @@ use crate::error::{ErrorKind, HandlerError};
 ///   not answered: its own timeout tells it, as if a handler of the reference had thrown. To tell
 ///   the client what went wrong, answer with a value that says so. `E` is any type that converts
 ///   into [`HandlerError`]: errors, boxed errors, text.
+/// - `!`: a handler that loops for ever never answers.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     label = "`{Self}` is not an answer to the client",
@@ -52,7 +53,10 @@ impl Finished {
     pub(super) const OK: Self = Self(Ok(()));
 
     pub(crate) fn failed(error: impl Into<HandlerError>) -> Self {
-        Self(Err(Failure { kind: ErrorKind::Handler, error: error.into() }))
+        Self(Err(Failure {
+            kind: ErrorKind::Handler,
+            error: error.into(),
+        }))
     }
 }
 
@@ -95,6 +99,30 @@ impl IntoOutcome for () {
 impl<E: Into<HandlerError>> IntoOutcome for Result<(), E> {
     fn outcome(self) -> Finished {
         self.map_or_else(Finished::failed, |()| Finished::OK)
+    }
+}
+
+/// What a function returns.
+pub trait Function {
+    type Output;
+}
+
+impl<O> Function for fn() -> O {
+    type Output = O;
+}
+
+/// `!`, which has no other name in stable Rust: what a handler returns that loops for ever.
+type Never = <fn() -> ! as Function>::Output;
+
+impl IntoReply for Never {
+    fn reply(self, _: AckSlot) -> Finished {
+        self
+    }
+}
+
+impl IntoOutcome for Never {
+    fn outcome(self) -> Finished {
+        self
     }
 }
 

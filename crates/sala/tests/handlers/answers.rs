@@ -26,17 +26,27 @@ async fn every_return_type_is_an_answer() {
         .on("none", async |_socket: Socket| None::<i32>)
         .on("some", async |_socket: Socket| Some(1))
         .on("list", async |_socket: Socket| vec![1, 2])
-        .on("map", async |_socket: Socket| BTreeMap::from([("a", 1), ("b", 2)]))
-        .on("hash map", async |_socket: Socket| HashMap::from([("a", 1)]))
+        .on("map", async |_socket: Socket| {
+            BTreeMap::from([("a", 1), ("b", 2)])
+        })
+        .on("hash map", async |_socket: Socket| {
+            HashMap::from([("a", 1)])
+        })
         .on("one", async |_socket: Socket| (1,))
         .on("tuple", async |_socket: Socket| (1, "two", [3, 4]))
         .on("json", async |_socket: Socket| json!({ "a": [null] }))
         .on("reply", async |_socket: Socket| Reply(User { name: "Ada" }))
-        .on("reply tuple", async |_socket: Socket| Reply((1, User { name: "Ada" })))
-        .on("ok", async |_socket: Socket| Ok::<_, HandlerError>(User { name: "Ada" }))
+        .on("reply tuple", async |_socket: Socket| {
+            Reply((1, User { name: "Ada" }))
+        })
+        .on("ok", async |_socket: Socket| {
+            Ok::<_, HandlerError>(User { name: "Ada" })
+        })
         .on("ok unit", async |_socket: Socket| Ok::<_, HandlerError>(()))
         .on("ok tuple", async |_socket: Socket| Ok::<_, &str>((1, 2)))
-        .on("ok raw", async |_socket: Socket, args: RawArgs| Ok::<_, String>(args));
+        .on("ok raw", async |_socket: Socket, args: RawArgs| {
+            Ok::<_, String>(args)
+        });
     let mut ws = client(&io).await;
     for (event, answer) in [
         ("unit", "[]"),
@@ -68,10 +78,13 @@ async fn every_return_type_is_an_answer() {
 #[tokio::test]
 async fn b024_an_answer_may_hold_bytes() {
     let io = Server::new();
-    io.on("bytes", async |_socket: Socket| (1, Bytes::from_static(b"abc")));
+    io.on("bytes", async |_socket: Socket| {
+        (1, Bytes::from_static(b"abc"))
+    });
     let mut ws = client(&io).await;
     ws.text(r#"4217["bytes"]"#).await;
-    ws.expect(r#"461-17[1,{"_placeholder":true,"num":0}]"#).await;
+    ws.expect(r#"461-17[1,{"_placeholder":true,"num":0}]"#)
+        .await;
     ws.expect_message(Message::Binary(b"abc".to_vec())).await;
 }
 
@@ -90,9 +103,13 @@ async fn nothing_is_sent_if_nobody_asked_nor_if_an_ack_is_dropped() {
             assert!(!ack.is_requested());
             ack.send(&1)
         })
-        .on("dropped", async |_socket: Socket, (): (), _ack: Ack<i32>| {});
+        .on(
+            "dropped",
+            async |_socket: Socket, (): (), _ack: Ack<i32>| {},
+        );
     let mut ws = client(&io).await;
-    ws.texts(&[r#"42["answer"]"#, r#"42["ack"]"#, r#"425["dropped"]"#]).await;
+    ws.texts(&[r#"42["answer"]"#, r#"42["ack"]"#, r#"425["dropped"]"#])
+        .await;
     expect_nothing_before_now(&mut ws).await;
 }
 
@@ -105,4 +122,20 @@ async fn b023_several_handlers_of_one_event_answer_once_together() {
     let mut ws = client(&io).await;
     ask(&mut ws, r#"["both"]"#, "[1]").await;
     expect_nothing_before_now(&mut ws).await;
+}
+
+#[tokio::test]
+async fn a_handler_may_loop_for_ever() {
+    let io = Server::new();
+    io.on("tick", async |socket: Socket| {
+        loop {
+            socket.emit("tick", &()).expect("it serializes");
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    });
+    io.on("exit", async |_socket: Socket| std::process::exit(1));
+    let mut ws = client(&io).await;
+    ws.text(r#"421["tick"]"#).await;
+    ws.expect(r#"42["tick"]"#).await;
+    ws.expect(r#"42["tick"]"#).await;
 }

@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 
 /// Serves on a free port for the rest of the test.
 async fn serve(io: &Server) -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .expect("a free port");
     let addr = listener.local_addr().expect("it is bound");
     let io = io.clone();
     tokio::spawn(async move { io.serve(listener).await });
@@ -73,7 +75,9 @@ fn reporting() -> (Server, mpsc::UnboundedReceiver<Report>) {
 
 /// The next report.
 async fn report(reports: &mut mpsc::UnboundedReceiver<Report>) -> Report {
-    within("a report to on_error", reports.recv()).await.expect("the server lives")
+    within("a report to on_error", reports.recv())
+        .await
+        .expect("the server lives")
 }
 
 /// Something that handlers write down.

@@ -23,9 +23,12 @@ async fn handlers_start_in_the_order_of_their_events() {
     });
     io.on("now", async |_socket: Socket| {});
     let mut ws = client(&io).await;
-    let texts: Vec<String> = (0..EVENTS).map(|n| format!(r#"42["numbered",{n}]"#)).collect();
+    let texts: Vec<String> = (0..EVENTS)
+        .map(|n| format!(r#"42["numbered",{n}]"#))
+        .collect();
     for batch in texts.chunks(500) {
-        ws.texts(&batch.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        ws.texts(&batch.iter().map(String::as_str).collect::<Vec<_>>())
+            .await;
     }
     ask(&mut ws, r#"["now"]"#, "[]").await;
     let started = take(&started);
@@ -41,7 +44,8 @@ async fn a_handler_may_wait_for_a_later_event_of_the_same_client() {
     io.on("wait", async move |_socket: Socket| opened.notified().await)
         .on("open", async move |_socket: Socket| open.notify_waiters());
     let mut ws = client(&io).await;
-    ws.texts(&[r#"421["wait"]"#, r#"422["wait"]"#, r#"423["open"]"#]).await;
+    ws.texts(&[r#"421["wait"]"#, r#"422["wait"]"#, r#"423["open"]"#])
+        .await;
     ws.expect("433[]").await;
     let mut answers = [ws.next_text().await, ws.next_text().await];
     answers.sort();
@@ -65,8 +69,11 @@ async fn a_handler_may_wait_for_an_answer_of_the_same_client() {
 #[tokio::test]
 async fn a_handler_runs_to_its_end_after_its_client_left() {
     let io = Server::new();
-    let (started, left, ended) =
-        (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (started, left, ended) = (
+        Arc::new(Semaphore::new(0)),
+        Arc::new(Semaphore::new(0)),
+        Arc::new(Semaphore::new(0)),
+    );
     let (starts, leaves, ends) = (started.clone(), left.clone(), ended.clone());
     io.on("work", async move |socket: Socket| {
         starts.add_permits(1);
@@ -77,14 +84,22 @@ async fn a_handler_runs_to_its_end_after_its_client_left() {
     });
     let gone = Arc::new(Notify::new());
     let has_gone = gone.clone();
-    io.on_disconnect(async move |_socket: Socket, _reason: sala::DisconnectReason| {
-        gone.notify_one();
-    });
+    io.on_disconnect(
+        async move |_socket: Socket, _reason: sala::DisconnectReason| {
+            gone.notify_one();
+        },
+    );
     let mut ws = client(&io).await;
     ws.text(r#"421["work"]"#).await;
-    sala_testkit::within("the handler's start", started.acquire()).await.expect("open").forget();
+    sala_testkit::within("the handler's start", started.acquire())
+        .await
+        .expect("open")
+        .forget();
     ws.close(Some(1000)).await;
     sala_testkit::within("the disconnection", has_gone.notified()).await;
     left.add_permits(1);
-    sala_testkit::within("the handler's end", ended.acquire()).await.expect("open").forget();
+    sala_testkit::within("the handler's end", ended.acquire())
+        .await
+        .expect("open")
+        .forget();
 }

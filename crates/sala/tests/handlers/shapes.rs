@@ -32,11 +32,19 @@ async fn functions_closures_and_closures_that_return_futures_are_handlers() {
         .on("generic", generic::<Option<bool>>)
         .on("pointer", pointer)
         .on("async closure", async |_socket: Socket, text: String| text)
-        .on("closure", |_socket: Socket, text: String| async move { text })
-        .on("moved", async move |_socket: Socket, text: String| format!("{prefix}{text}"))
+        .on(
+            "closure",
+            |_socket: Socket, text: String| async move { text },
+        )
+        .on("moved", async move |_socket: Socket, text: String| {
+            format!("{prefix}{text}")
+        })
         .on("static", async move |_socket: Socket| borrowed)
         .on("acked", acked)
-        .on("acked closure", async |_socket: Socket, (): (), ack: Ack<i32>| ack.send(&7));
+        .on(
+            "acked closure",
+            async |_socket: Socket, (): (), ack: Ack<i32>| ack.send(&7),
+        );
     let mut ws = client(&io).await;
     ask(&mut ws, r#"["named","a",1]"#, r#"["a1"]"#).await;
     ask(&mut ws, r#"["generic",true]"#, r#"["Some(true)"]"#).await;
@@ -55,13 +63,22 @@ async fn arguments_are_read_as_in_javascript() {
     let io = Server::new();
     io.on("socket alone", async |_socket: Socket| "called")
         .on("first", async |_socket: Socket, n: i32| n)
-        .on("one list", async |_socket: Socket, list: Vec<i32>| list.len())
-        .on("one tuple", async |_socket: Socket, ((a, b),): ((i32, i32),)| a + b)
-        .on("optional", async |_socket: Socket, (a, b): (i32, Option<i32>)| a + b.unwrap_or(10))
+        .on("one list", async |_socket: Socket, list: Vec<i32>| {
+            list.len()
+        })
+        .on(
+            "one tuple",
+            async |_socket: Socket, ((a, b),): ((i32, i32),)| a + b,
+        )
+        .on(
+            "optional",
+            async |_socket: Socket, (a, b): (i32, Option<i32>)| a + b.unwrap_or(10),
+        )
         .on("none", async |_socket: Socket, (): ()| "called")
-        .on("bytes", async |_socket: Socket, (name, bytes): (String, Bytes)| {
-            format!("{name} {bytes:?}")
-        });
+        .on(
+            "bytes",
+            async |_socket: Socket, (name, bytes): (String, Bytes)| format!("{name} {bytes:?}"),
+        );
     let mut ws = client(&io).await;
     ask(&mut ws, r#"["socket alone",1,2]"#, r#"["called"]"#).await;
     ask(&mut ws, r#"["first",1,"ignored",{}]"#, "[1]").await;
@@ -70,7 +87,8 @@ async fn arguments_are_read_as_in_javascript() {
     ask(&mut ws, r#"["optional",1]"#, "[11]").await;
     ask(&mut ws, r#"["optional",1,2,3]"#, "[3]").await;
     ask(&mut ws, r#"["none",1]"#, r#"["called"]"#).await;
-    ws.text(r#"451-7["bytes","a",{"_placeholder":true,"num":0}]"#).await;
+    ws.text(r#"451-7["bytes","a",{"_placeholder":true,"num":0}]"#)
+        .await;
     ws.binary(*b"xyz").await;
     ws.expect(r#"437["a b\"xyz\""]"#).await;
 }
@@ -79,13 +97,23 @@ async fn arguments_are_read_as_in_javascript() {
 async fn raw_arguments_may_be_read_twice_returned_and_emitted_unchanged() {
     let io = Server::new();
     io.on("echo", async |_socket: Socket, args: RawArgs| args)
-        .on("back", async |socket: Socket, args: RawArgs| socket.emit("back", &args))
-        .on("either", async |_socket: Socket, args: RawArgs| match args.parse::<i64>() {
-            Ok(number) => format!("number {number}"),
-            Err(_) => args.parse::<String>().unwrap_or_default(),
-        });
+        .on("back", async |socket: Socket, args: RawArgs| {
+            socket.emit("back", &args)
+        })
+        .on(
+            "either",
+            async |_socket: Socket, args: RawArgs| match args.parse::<i64>() {
+                Ok(number) => format!("number {number}"),
+                Err(_) => args.parse::<String>().unwrap_or_default(),
+            },
+        );
     let mut ws = client(&io).await;
-    ask(&mut ws, r#"["echo",1,"two",{"three":[4.50]}]"#, r#"[1,"two",{"three":[4.50]}]"#).await;
+    ask(
+        &mut ws,
+        r#"["echo",1,"two",{"three":[4.50]}]"#,
+        r#"[1,"two",{"three":[4.50]}]"#,
+    )
+    .await;
     ask(&mut ws, r#"["echo"]"#, "[]").await;
     ask(&mut ws, r#"["either",5]"#, r#"["number 5"]"#).await;
     ask(&mut ws, r#"["either","five"]"#, r#"["five"]"#).await;
@@ -93,9 +121,11 @@ async fn raw_arguments_may_be_read_twice_returned_and_emitted_unchanged() {
     ws.expect(r#"42["back",1,[2]]"#).await;
 
     // Bytes included.
-    ws.text(r#"451-7["echo",{"a":{"_placeholder":true,"num":0}}]"#).await;
+    ws.text(r#"451-7["echo",{"a":{"_placeholder":true,"num":0}}]"#)
+        .await;
     ws.binary(*b"abc").await;
-    ws.expect(r#"461-7[{"a":{"_placeholder":true,"num":0}}]"#).await;
+    ws.expect(r#"461-7[{"a":{"_placeholder":true,"num":0}}]"#)
+        .await;
     ws.expect_message(Message::Binary(b"abc".to_vec())).await;
 }
 
@@ -103,7 +133,9 @@ async fn raw_arguments_may_be_read_twice_returned_and_emitted_unchanged() {
 async fn a_captured_value_is_shared_by_all_calls() {
     let io = Server::new();
     let count = Arc::new(AtomicU64::new(0));
-    io.on("count", async move |_socket: Socket| count.fetch_add(1, Ordering::Relaxed));
+    io.on("count", async move |_socket: Socket| {
+        count.fetch_add(1, Ordering::Relaxed)
+    });
     let addr = serve(&io).await;
     let (mut a, mut b) = (connect(addr).await, connect(addr).await);
     ask(&mut a, r#"["count"]"#, "[0]").await;
@@ -117,14 +149,17 @@ async fn an_ack_answers_while_the_handler_goes_on_and_from_anywhere() {
     let (finish, finished) = oneshot::channel::<()>();
     let finished = Arc::new(tokio::sync::Mutex::new(Some(finished)));
     let (done, mut is_done) = mpsc::unbounded_channel();
-    io.on("upload", async move |_socket: Socket, (): (), ack: Ack<(i32, &'static str)>| {
-        assert!(ack.is_requested());
-        ack.send(&(1, "started")).expect("it serializes");
-        if let Some(finished) = finished.lock().await.take() {
-            finished.await.expect("the test says so");
-        }
-        done.send("done").expect("the test waits");
-    });
+    io.on(
+        "upload",
+        async move |_socket: Socket, (): (), ack: Ack<(i32, &'static str)>| {
+            assert!(ack.is_requested());
+            ack.send(&(1, "started")).expect("it serializes");
+            if let Some(finished) = finished.lock().await.take() {
+                finished.await.expect("the test says so");
+            }
+            done.send("done").expect("the test waits");
+        },
+    );
     io.on("spawned", async |_socket: Socket, (): (), ack: Ack<str>| {
         tokio::spawn(async move { ack.send("from another task") });
     });
@@ -132,7 +167,10 @@ async fn an_ack_answers_while_the_handler_goes_on_and_from_anywhere() {
     ask(&mut ws, r#"["upload"]"#, r#"[1,"started"]"#).await;
     assert!(is_done.try_recv().is_err(), "it waits for us");
     finish.send(()).expect("the handler waits");
-    assert_eq!(within("the end of the handler", is_done.recv()).await, Some("done"));
+    assert_eq!(
+        within("the end of the handler", is_done.recv()).await,
+        Some("done")
+    );
     ask(&mut ws, r#"["spawned"]"#, r#"["from another task"]"#).await;
 }
 
@@ -164,7 +202,8 @@ async fn disconnect_handlers_are_told_the_reason() {
     });
     io.on_disconnect(
         async move |_socket: Socket, reason: DisconnectReason, text: Option<String>| {
-            both.send(format!("{reason} {text:?}")).expect("the test waits");
+            both.send(format!("{reason} {text:?}"))
+                .expect("the test waits");
         },
     );
     let mut ws = client(&io).await;

@@ -50,9 +50,13 @@ impl Event for Ping {
 #[tokio::test]
 async fn handlers_of_typed_events_answer_with_the_type_of_the_event() {
     let (io, mut reports) = reporting();
-    io.on_event(async |_socket: Socket, message: Message| -> HandlerResult<Receipt> {
-        Ok(Receipt { id: message.text.parse()? })
-    });
+    io.on_event(
+        async |_socket: Socket, message: Message| -> HandlerResult<Receipt> {
+            Ok(Receipt {
+                id: message.text.parse()?,
+            })
+        },
+    );
     io.on_event(async |_socket: Socket, Move((x, y)): Move| x + y);
     io.on_event(async |_socket: Socket, Pair(a, b): Pair, ack: Ack<(i32, i32)>| ack.send(&(b, a)));
     io.on_event(async |_socket: Socket, Ping: Ping| {});
@@ -64,7 +68,10 @@ async fn handlers_of_typed_events_answer_with_the_type_of_the_event() {
 
     ws.text(r#"421["message",{"text":"x"}]"#).await;
     let (kind, _, event, ..) = report(&mut reports).await;
-    assert_eq!((kind, event.as_deref()), (ErrorKind::Handler, Some("message")));
+    assert_eq!(
+        (kind, event.as_deref()),
+        (ErrorKind::Handler, Some("message"))
+    );
     ws.text(r#"421["message","x"]"#).await;
     assert_eq!(report(&mut reports).await.0, ErrorKind::Arguments);
 }
