@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use page::{asked_to_stop, serve};
-use sala::{Attempt, DisconnectReason, Error, Refused, Server, Socket};
+use sala::{Attempt, DisconnectReason, Error, HandlerResult, Refused, Server, Socket};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -25,7 +25,7 @@ pub fn chat(io: &Server) {
     io.on_disconnect(async |socket: Socket, _: DisconnectReason| presence(socket).await);
 }
 
-async fn join(socket: Socket, wanted: String) -> Result<Value, Error> {
+async fn join(socket: Socket, wanted: String) -> HandlerResult<Value> {
     let Some(room) = clean(&wanted, 32) else {
         return Ok(json!({ "error": "The name of a room has 1 to 32 characters." }));
     };
@@ -39,18 +39,17 @@ async fn join(socket: Socket, wanted: String) -> Result<Value, Error> {
     Ok(json!({ "room": room }))
 }
 
-async fn message(socket: Socket, said: String) -> Result<Value, Error> {
+async fn message(socket: Socket, said: String) -> HandlerResult<Value> {
     let (Some(text), Some((name, room))) = (clean(&said, 2000), whereabouts(&socket)) else {
         return Ok(json!({ "error": "A message has 1 to 2000 characters." }));
     };
-    let time = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_millis() as u64);
-    let message = json!({ "id": socket.id().as_str(), "name": name, "room": room, "text": text, "time": time });
-    socket
-        .nsp()
-        .to(format!("#{room}"))
-        .emit("message", &message)?;
+    let (id, now) = (
+        socket.id().as_str(),
+        SystemTime::now().duration_since(UNIX_EPOCH)?,
+    );
+    let message = json!({ "id": id, "name": name, "room": room, "text": text, "time": now.as_millis() as u64 });
+    let everybody = socket.nsp().to(format!("#{room}"));
+    everybody.emit("message", &message)?;
     Ok(json!({}))
 }
 
@@ -58,11 +57,11 @@ async fn typing(socket: Socket) -> Result<(), Error> {
     let Some((name, room)) = whereabouts(&socket) else {
         return Ok(());
     };
-    let typist = json!({ "id": socket.id().as_str(), "name": name });
-    socket
-        .volatile()
-        .to(format!("#{room}"))
-        .emit("typing", &typist)
+    let others = socket.volatile().to(format!("#{room}"));
+    others.emit(
+        "typing",
+        &json!({ "id": socket.id().as_str(), "name": name }),
+    )
 }
 
 /// Tells everybody who is where, one after the other, so that the last list told is the latest.
@@ -71,12 +70,10 @@ async fn presence(socket: Socket) -> Result<(), Error> {
     let _turn = TURN.lock().await;
     let mut rooms = BTreeMap::<String, Vec<Value>>::new();
     for other in socket.nsp().fetch_sockets().await? {
-        let (name, room) = (other.data().get::<String>("name"), other.data().get("room"));
-        if let Some(room) = room {
-            rooms
-                .entry(room)
-                .or_default()
-                .push(json!({ "id": other.id().as_str(), "name": name }));
+        if let Some(room) = other.data().get("room") {
+            let name = other.data().get::<String>("name");
+            let person = json!({ "id": other.id().as_str(), "name": name });
+            rooms.entry(room).or_default().push(person);
         }
     }
     socket.nsp().emit("presence", &rooms)
