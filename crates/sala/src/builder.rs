@@ -82,7 +82,10 @@ impl Default for Recovery {
 impl Recovery {
     /// The defaults.
     pub fn new() -> Self {
-        Self { retention: Retention::default(), skip_middlewares: true }
+        Self {
+            retention: Retention::default(),
+            skip_middlewares: true,
+        }
     }
 
     /// How long a session and a packet can be recovered. Default 120 s.
@@ -188,8 +191,11 @@ impl ServerBuilder {
     /// How long a connection may stay without joining a namespace before it is closed. Default
     /// 45 s; zero counts as the default, as in the reference.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout =
-            if timeout.is_zero() { Duration::from_secs(45) } else { timeout };
+        self.options.connect_timeout = if timeout.is_zero() {
+            Duration::from_secs(45)
+        } else {
+            timeout
+        };
         self
     }
 

@@ -161,7 +161,12 @@ impl Live {
             }
             PacketKind::Ack => self.ack(index, packet.id, packet.data),
             PacketKind::Disconnect => {
-                self.leave(index, DisconnectReason::ClientNamespaceDisconnect, None, scope);
+                self.leave(
+                    index,
+                    DisconnectReason::ClientNamespaceDisconnect,
+                    None,
+                    scope,
+                );
             }
             _ => self.violation("a packet that only servers send"),
         }
@@ -211,14 +216,21 @@ impl Live {
                     self.leave_all(DisconnectReason::ServerNamespaceDisconnect, None, scope);
                     self.session.close();
                 } else if let Some(index) = self.index_of(&socket) {
-                    self.leave(index, DisconnectReason::ServerNamespaceDisconnect, None, scope);
+                    self.leave(
+                        index,
+                        DisconnectReason::ServerNamespaceDisconnect,
+                        None,
+                        scope,
+                    );
                 }
             }
         }
     }
 
     fn index_of(&self, socket: &Socket) -> Option<usize> {
-        self.members.iter().position(|member| member.socket == *socket)
+        self.members
+            .iter()
+            .position(|member| member.socket == *socket)
     }
 
     /// The client broke the protocol: tells every socket, then closes the connection.
@@ -228,7 +240,9 @@ impl Live {
         let mut told = false;
         for member in &self.members {
             if member.socket.0.phase() == Phase::Connected {
-                member.socket.failed(None, ErrorKind::Protocol, text.clone().into());
+                member
+                    .socket
+                    .failed(None, ErrorKind::Protocol, text.clone().into());
                 told = true;
             }
         }
@@ -277,7 +291,10 @@ impl Connection for Client {
 
     fn deadline(&self) -> Option<Instant> {
         let live = self.0.as_ref()?;
-        live.connect_deadline.into_iter().chain(live.attachment_deadline).min()
+        live.connect_deadline
+            .into_iter()
+            .chain(live.attachment_deadline)
+            .min()
     }
 
     fn timeout(&mut self, now: Instant, _: &mut Scope<'_, '_>) {
@@ -296,18 +313,15 @@ impl Connection for Client {
         }
     }
 
-    fn close(
-        &mut self,
-        reason: CloseReason,
-        description: Option<&str>,
-        scope: &mut Scope<'_, '_>,
-    ) {
+    fn close(&mut self, reason: CloseReason, description: Option<&str>, scope: &mut Scope<'_, '_>) {
         if let Some(live) = &mut self.0 {
-            let shutdown = reason == CloseReason::ForcedClose
-                && !live.broken
-                && live.shared.is_closing();
-            let reason =
-                if shutdown { DisconnectReason::ServerShuttingDown } else { reason.into() };
+            let shutdown =
+                reason == CloseReason::ForcedClose && !live.broken && live.shared.is_closing();
+            let reason = if shutdown {
+                DisconnectReason::ServerShuttingDown
+            } else {
+                reason.into()
+            };
             live.leave_all(reason, description, scope);
             live.inbox.shut();
         }

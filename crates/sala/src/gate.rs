@@ -20,7 +20,11 @@ pub struct GatedEvent {
 
 impl GatedEvent {
     pub(crate) fn new(name: String, args: RawArgs, wants_ack: bool) -> Self {
-        Self { name, args, wants_ack }
+        Self {
+            name,
+            args,
+            wants_ack,
+        }
     }
 
     /// The name.
@@ -80,8 +84,7 @@ pub trait GateHandler: Send + Sync + 'static {
 /// A gate in a box that only this crate can open.
 pub struct Gate(pub(crate) Arc<dyn ErasedGate>);
 
-pub(crate) type GateFuture =
-    Pin<Box<dyn Future<Output = Result<GatedEvent, HandlerError>> + Send>>;
+pub(crate) type GateFuture = Pin<Box<dyn Future<Output = Result<GatedEvent, HandlerError>> + Send>>;
 
 /// A gate without its types.
 pub(crate) trait ErasedGate: Send + Sync {

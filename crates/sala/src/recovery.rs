@@ -27,9 +27,15 @@ impl RecoveryLog {
     /// A log, if the options want one.
     pub(crate) fn from_options(options: &Options) -> Option<Self> {
         let recovery = options.recovery.as_ref()?;
-        let store =
-            MemoryStore::new(recovery.retention.clone(), SystemTime::now(), Instant::now());
-        Some(Self { store: Mutex::new(store), skip_middlewares: recovery.skip_middlewares })
+        let store = MemoryStore::new(
+            recovery.retention.clone(),
+            SystemTime::now(),
+            Instant::now(),
+        );
+        Some(Self {
+            store: Mutex::new(store),
+            skip_middlewares: recovery.skip_middlewares,
+        })
     }
 
     /// Logs a packet and sends it. `encode` appends the offset to the arguments; `send` puts the
@@ -58,7 +64,12 @@ impl RecoveryLog {
             return;
         };
         let data = socket.data().snapshot();
-        let session = Saved { sid: socket.id().clone(), pid, rooms, data };
+        let session = Saved {
+            sid: socket.id().clone(),
+            pid,
+            rooms,
+            data,
+        };
         self.lock().save(session, Instant::now());
     }
 
@@ -81,7 +92,9 @@ impl RecoveryLog {
         let now = Instant::now();
         let pid = session.pid.clone();
         store.save(session, now);
-        let missed = store.take(pid.as_str(), offset, now).map(|restored| restored.missed);
+        let missed = store
+            .take(pid.as_str(), offset, now)
+            .map(|restored| restored.missed);
         enter(missed)
     }
 

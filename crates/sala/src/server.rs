@@ -91,11 +91,18 @@ impl ServerInner {
 
     /// Tells the application of a new namespace.
     pub(crate) fn announce(self: &Arc<Self>, nsp: &Arc<NamespaceInner>) {
-        let hooks = self.on_new_namespace.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let hooks = self
+            .on_new_namespace
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if hooks.is_empty() {
             return;
         }
-        let nsp = Namespace { inner: nsp.clone(), shared: self.clone() };
+        let nsp = Namespace {
+            inner: nsp.clone(),
+            shared: self.clone(),
+        };
         for hook in hooks {
             hook(&nsp);
         }
@@ -121,7 +128,13 @@ impl Server {
     }
 
     pub(crate) fn from_builder(builder: ServerBuilder) -> Self {
-        let ServerBuilder { engine, path, options, state, on_error } = builder;
+        let ServerBuilder {
+            engine,
+            path,
+            options,
+            state,
+            on_error,
+        } = builder;
         let engine = engine.path(&path.0, path.1);
         let inner = Arc::new_cyclic(|server: &Weak<ServerInner>| {
             let directory = Directory::default();
@@ -144,7 +157,12 @@ impl Server {
     }
 
     pub(crate) fn from_inner(shared: Arc<ServerInner>) -> Self {
-        Self { main: Namespace { inner: shared.main.clone(), shared } }
+        Self {
+            main: Namespace {
+                inner: shared.main.clone(),
+                shared,
+            },
+        }
     }
 
     /// Resolves when the server is closed from now on.
@@ -216,19 +234,26 @@ impl Server {
         F: Fn(String, RawArgs) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = bool> + Send + 'static,
     {
-        self.add_parent(Matcher::Function(Box::new(move |name, auth| Box::pin(allow(name, auth)))))
+        self.add_parent(Matcher::Function(Box::new(move |name, auth| {
+            Box::pin(allow(name, auth))
+        })))
     }
 
     fn add_parent(&self, matcher: Matcher) -> ParentNamespace {
         let shared = self.inner().clone();
-        let inner = shared.directory.add_parent(|index| ParentInner::new(index, matcher));
+        let inner = shared
+            .directory
+            .add_parent(|index| ParentInner::new(index, matcher));
         ParentNamespace { inner, shared }
     }
 
     /// Hears of every namespace that is made from now on, children included, parents not.
     pub fn on_new_namespace(&self, hook: impl Fn(&Namespace) + Send + Sync + 'static) -> &Self {
-        let mut hooks =
-            self.inner().on_new_namespace.write().unwrap_or_else(PoisonError::into_inner);
+        let mut hooks = self
+            .inner()
+            .on_new_namespace
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         hooks.push(Arc::new(hook));
         drop(hooks);
         self
@@ -238,7 +263,11 @@ impl Server {
     #[must_use]
     pub fn namespaces(&self) -> Vec<Namespace> {
         let all = self.inner().directory.all().into_iter();
-        all.map(|inner| Namespace { inner, shared: self.inner().clone() }).collect()
+        all.map(|inner| Namespace {
+            inner,
+            shared: self.inner().clone(),
+        })
+        .collect()
     }
 
     /// What was given to [`ServerBuilder::state`], if there is one of this type.
@@ -257,7 +286,12 @@ impl Server {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let shared = self.inner();
-        let sockets = shared.directory.all().iter().map(|nsp| nsp.rooms.len()).sum();
+        let sockets = shared
+            .directory
+            .all()
+            .iter()
+            .map(|nsp| nsp.rooms.len())
+            .sum();
         shared.counters.snapshot(shared.engine.stats(), sockets)
     }
 

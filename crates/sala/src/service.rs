@@ -34,7 +34,10 @@ impl<S> Layer<S> for ServerLayer {
     type Service = ServerService<S>;
 
     fn layer(&self, inner: S) -> ServerService<S> {
-        ServerService { server: self.0.clone(), inner }
+        ServerService {
+            server: self.0.clone(),
+            inner,
+        }
     }
 }
 
@@ -69,7 +72,9 @@ where
 
 impl<S> fmt::Debug for ServerService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerService").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("ServerService")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,7 +118,8 @@ impl Server {
     /// The server as a tower service, which answers requests that are not under its path with 404.
     #[must_use]
     pub fn service(&self) -> ServerService {
-        self.layer().layer(Otherwise::new(StatusCode::NOT_FOUND, ""))
+        self.layer()
+            .layer(Otherwise::new(StatusCode::NOT_FOUND, ""))
     }
 
     /// A tower layer that puts the server in front of another service, such as an axum router.
@@ -177,4 +183,3 @@ fn reply(status: StatusCode, headers: http::HeaderMap, body: Bytes) -> Response<
     *response.headers_mut() = headers;
     response
 }
-

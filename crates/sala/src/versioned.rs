@@ -20,12 +20,18 @@ pub(crate) struct Cached<T> {
 
 impl<T: Clone> Versioned<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { version: AtomicU64::new(0), value: Mutex::new(Arc::new(value)) }
+        Self {
+            version: AtomicU64::new(0),
+            value: Mutex::new(Arc::new(value)),
+        }
     }
 
     /// The value now.
     pub(crate) fn get(&self) -> Arc<T> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.value
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The value now, unless it is still the first one.
@@ -45,7 +51,10 @@ impl<T: Clone> Versioned<T> {
     pub(crate) fn cached(&self) -> Cached<T> {
         // The version first: a change in between makes the copy look old, never new.
         let version = self.version.load(Ordering::Acquire);
-        Cached { version, value: self.get() }
+        Cached {
+            version,
+            value: self.get(),
+        }
     }
 }
 

@@ -34,13 +34,11 @@ pub(super) fn query_auth(query: &str) -> RawArgs {
 
 impl Live {
     /// The client asks for a namespace.
-    pub(super) fn connect(
-        &mut self,
-        name: &str,
-        auth: Option<RawArgs>,
-        scope: &mut Scope<'_, '_>,
-    ) {
-        let known = self.members.iter().any(|member| member.socket.nsp().name() == name)
+    pub(super) fn connect(&mut self, name: &str, auth: Option<RawArgs>, scope: &mut Scope<'_, '_>) {
+        let known = self
+            .members
+            .iter()
+            .any(|member| member.socket.nsp().name() == name)
             || self.resolving.iter().any(|waiting| **waiting == *name);
         if known {
             return self.violation("a second CONNECT packet for one namespace");
@@ -74,8 +72,11 @@ impl Live {
     fn resolve(&mut self, name: &str, auth: Option<RawArgs>, scope: &mut Scope<'_, '_>) {
         let name: Box<str> = name.into();
         self.resolving.push(name.clone());
-        let (shared, inbox, session) =
-            (self.shared.clone(), self.inbox.clone(), self.session.clone());
+        let (shared, inbox, session) = (
+            self.shared.clone(),
+            self.inbox.clone(),
+            self.session.clone(),
+        );
         scope.run(Box::pin(async move {
             let none = || RawArgs::from_values(vec![Value::Object(Object::default())]);
             let shown = auth.clone().unwrap_or_else(none);
@@ -111,11 +112,20 @@ impl Live {
         let nsp = seat.nsp().clone();
         let restored = self.take_session(&nsp, auth.as_ref());
         let skip = restored.is_some()
-            && nsp.inner.recovery.as_ref().is_some_and(|log| log.skip_middlewares);
+            && nsp
+                .inner
+                .recovery
+                .as_ref()
+                .is_some_and(|log| log.skip_middlewares);
         let mut table = nsp.inner.table.cached();
         let current = table.get(&nsp.inner.table).clone();
         let socket = self.make_socket(nsp, auth, restored.as_deref());
-        self.members.push(Member { socket: socket.clone(), table, restored, _seat: seat });
+        self.members.push(Member {
+            socket: socket.clone(),
+            table,
+            restored,
+            _seat: seat,
+        });
         if skip || current.admit.is_empty() {
             self.admit(self.members.len() - 1, scope);
         } else {
@@ -143,8 +153,14 @@ impl Live {
         restored: Option<&Restored>,
     ) -> Socket {
         let (id, pid) = match restored {
-            Some(restored) => (restored.session.sid.clone(), Some(restored.session.pid.clone())),
-            None => (self.new_id(&nsp), nsp.inner.recovery.as_ref().map(|_| PrivateId::random())),
+            Some(restored) => (
+                restored.session.sid.clone(),
+                Some(restored.session.pid.clone()),
+            ),
+            None => (
+                self.new_id(&nsp),
+                nsp.inner.recovery.as_ref().map(|_| PrivateId::random()),
+            ),
         };
         let socket = Socket(Arc::new(SocketInner::new(NewSocket {
             id,
@@ -178,8 +194,12 @@ impl Live {
         let shared = self.shared.clone();
         let socket = self.members[index].socket.clone();
         let nsp = socket.nsp();
-        let ids = (self.session.revision() != Revision::V3)
-            .then(|| (socket.id().as_str(), socket.0.pid.as_ref().map(PrivateId::as_str)));
+        let ids = (self.session.revision() != Revision::V3).then(|| {
+            (
+                socket.id().as_str(),
+                socket.0.pid.as_ref().map(PrivateId::as_str),
+            )
+        });
         let reply = match shared.encode_connect(nsp.name(), ids) {
             Ok(reply) => reply,
             // Only a parser of the user can fail here.
@@ -204,8 +224,14 @@ impl Live {
         };
         let entered = match (&nsp.inner.recovery, restored) {
             (Some(log), Some(restored)) => {
-                let Restored { session, offset, missed } = *restored;
-                log.rejoin(session, &offset, |again| enter(again.as_ref().unwrap_or(&missed)))
+                let Restored {
+                    session,
+                    offset,
+                    missed,
+                } = *restored;
+                log.rejoin(session, &offset, |again| {
+                    enter(again.as_ref().unwrap_or(&missed))
+                })
             }
             _ => enter(&[]),
         };

@@ -36,7 +36,12 @@ impl Live {
         let table = table.get(&socket.nsp().inner.table);
         let own = socket.own_table();
         let own = own.as_deref();
-        show_incoming(socket, &Incoming::new(&name, args, id.is_some()), table, own);
+        show_incoming(
+            socket,
+            &Incoming::new(&name, args, id.is_some()),
+            table,
+            own,
+        );
         let gates: Vec<Arc<dyn ErasedGate>> = table
             .gates
             .iter()
@@ -44,7 +49,9 @@ impl Live {
             .map(|gate| gate.hook.clone())
             .collect();
         if gates.is_empty() {
-            start(socket, &name, args, id, table, own, |running| scope.run(running));
+            start(socket, &name, args, id, table, own, |running| {
+                scope.run(running)
+            });
         } else {
             let event = GatedEvent::new(
                 name.to_string(),
@@ -58,7 +65,11 @@ impl Live {
 
 /// Tells the catch-all listeners.
 fn show_incoming(socket: &Socket, event: &Incoming<'_>, table: &Table, own: Option<&Table>) {
-    for listener in table.any.iter().chain(own.into_iter().flat_map(|own| &own.any)) {
+    for listener in table
+        .any
+        .iter()
+        .chain(own.into_iter().flat_map(|own| &own.any))
+    {
         let call = AssertUnwindSafe(|| (listener.hook)(socket, event));
         if let Err(panic) = catch_unwind(call) {
             Failure::panic(&*panic).report(socket, Some(event.name()));
@@ -78,7 +89,11 @@ fn start(
 ) {
     let shared = table.event(name);
     let own = own.and_then(|own| own.event(name));
-    let mut left = [shared, own].iter().flatten().map(|listeners| listeners.list.len()).sum::<usize>();
+    let mut left = [shared, own]
+        .iter()
+        .flatten()
+        .map(|listeners| listeners.list.len())
+        .sum::<usize>();
     let mut ack = id.map(|id| AckSender::new(socket.clone(), id));
     if left > 1
         && let Some(ack) = &mut ack
@@ -93,7 +108,10 @@ fn start(
             }
             let ack = if left == 1 { ack.take() } else { ack.clone() };
             left -= 1;
-            match listener.handler.call(socket.clone(), &listeners.key, args, ack) {
+            match listener
+                .handler
+                .call(socket.clone(), &listeners.key, args, ack)
+            {
                 Ok(running) => run(running),
                 Err(failure) => failure.report(socket, Some(name)),
             }
@@ -110,7 +128,9 @@ async fn pass_gates(
 ) {
     for gate in gates {
         let name = event.name().to_owned();
-        let passed = AssertUnwindSafe(gate.call(socket.clone(), event)).catch_unwind().await;
+        let passed = AssertUnwindSafe(gate.call(socket.clone(), event))
+            .catch_unwind()
+            .await;
         event = match passed {
             Ok(Ok(event)) => event,
             Ok(Err(error)) => return socket.failed(Some(&name), ErrorKind::Gate, error),
@@ -123,8 +143,16 @@ async fn pass_gates(
     let table = socket.nsp().inner.table.get();
     let own = socket.own_table();
     let mut running = Vec::new();
-    start(&socket, event.name(), event.args(), id, &table, own.as_deref(), |future| {
-        running.push(future);
-    });
+    start(
+        &socket,
+        event.name(),
+        event.args(),
+        id,
+        &table,
+        own.as_deref(),
+        |future| {
+            running.push(future);
+        },
+    );
     join_all(running).await;
 }

@@ -83,7 +83,10 @@ impl Member {
             handlers.extend(list(&own));
         }
         for listener in &handlers {
-            match listener.hook.call(socket.clone(), &key, reason, description) {
+            match listener
+                .hook
+                .call(socket.clone(), &key, reason, description)
+            {
                 Ok(running) => scope.run(running),
                 Err(failure) => failure.report(&socket, Some(key.as_str())),
             }

@@ -27,14 +27,19 @@ struct Deadline {
 impl Deadline {
     fn new(timeout: Option<Duration>) -> Self {
         // A time beyond what a clock can tell is never.
-        Self { at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)), sleep: None }
+        Self {
+            at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            sleep: None,
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else {
             return Poll::Pending;
         };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         sleep.as_mut().poll(cx)
     }
 }
@@ -45,7 +50,12 @@ pub struct AckFuture<R>(One<R>);
 
 enum One<R> {
     Failed(Option<Error>),
-    Waiting { socket: Socket, id: u64, answer: Arc<Answer<R>>, deadline: Deadline },
+    Waiting {
+        socket: Socket,
+        id: u64,
+        answer: Arc<Answer<R>>,
+        deadline: Deadline,
+    },
 }
 
 /// Where the session's task leaves the answer.
@@ -92,14 +102,22 @@ impl<R: DeserializeOwned + Send + 'static> AckFuture<R> {
         id: u64,
         timeout: Option<Duration>,
     ) -> Result<Self, Error> {
-        let answer = Arc::new(Answer(Mutex::new(Slot { answer: None, waker: None })));
+        let answer = Arc::new(Answer(Mutex::new(Slot {
+            answer: None,
+            waker: None,
+        })));
         match socket.await_ack(id, answer.clone()) {
             Ok(()) => {}
             Err(NotWaiting::Gone) => return Err(Error::closed()),
             Err(NotWaiting::TooMany) => return Err(Error::too_many_acks()),
         }
         let deadline = Deadline::new(timeout);
-        Ok(Self(One::Waiting { socket: socket.clone(), id, answer, deadline }))
+        Ok(Self(One::Waiting {
+            socket: socket.clone(),
+            id,
+            answer,
+            deadline,
+        }))
     }
 }
 
@@ -108,8 +126,12 @@ impl<R> Future for AckFuture<R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (answer, deadline) = match &mut self.get_mut().0 {
-            One::Failed(error) => return Poll::Ready(Err(error.take().unwrap_or_else(Error::closed))),
-            One::Waiting { answer, deadline, .. } => (answer, deadline),
+            One::Failed(error) => {
+                return Poll::Ready(Err(error.take().unwrap_or_else(Error::closed)));
+            }
+            One::Waiting {
+                answer, deadline, ..
+            } => (answer, deadline),
         };
         let mut slot = answer.lock();
         if let Some(answer) = slot.answer.take() {
@@ -148,7 +170,12 @@ pub struct BroadcastAck<R>(Many<R>);
 
 enum Many<R> {
     Failed(Option<Error>),
-    Waiting { sockets: Vec<Socket>, id: u64, answers: Arc<Answers<R>>, deadline: Deadline },
+    Waiting {
+        sockets: Vec<Socket>,
+        id: u64,
+        answers: Arc<Answers<R>>,
+        deadline: Deadline,
+    },
 }
 
 /// Where the sessions' tasks leave their clients' answers.
@@ -231,7 +258,12 @@ impl<R: DeserializeOwned + Send + 'static> BroadcastAck<R> {
             answers.update(|collected| collected.fail(socket.id(), || error));
         }
         let deadline = Deadline::new(Some(timeout));
-        Self(Many::Waiting { sockets, id, answers, deadline })
+        Self(Many::Waiting {
+            sockets,
+            id,
+            answers,
+            deadline,
+        })
     }
 
     /// Whom the event is for.
@@ -252,7 +284,12 @@ impl<R> Future for BroadcastAck<R> {
                 let error = error.take().unwrap_or_else(Error::closed);
                 return Poll::Ready(Err(AckError::new(Vec::new(), Vec::new(), error)));
             }
-            Many::Waiting { sockets, answers, deadline, .. } => (sockets, answers, deadline),
+            Many::Waiting {
+                sockets,
+                answers,
+                deadline,
+                ..
+            } => (sockets, answers, deadline),
         };
         let mut collected = answers.lock();
         if !collected.awaited.is_empty() {

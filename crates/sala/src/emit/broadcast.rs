@@ -141,10 +141,12 @@ impl<'a> Broadcast<'a> {
         event: &str,
         data: &(impl Serialize + ?Sized),
     ) -> BroadcastAck<R> {
-        let asked = self.namespace("acknowledgements are not supported on parent namespaces").and_then(|nsp| {
-            check_name(event)?;
-            nsp.question(event, data, &self.target)
-        });
+        let asked = self
+            .namespace("acknowledgements are not supported on parent namespaces")
+            .and_then(|nsp| {
+                check_name(event)?;
+                nsp.question(event, data, &self.target)
+            });
         asked.unwrap_or_else(BroadcastAck::failed)
     }
 
@@ -164,7 +166,11 @@ impl<'a> Broadcast<'a> {
     /// If asked of a [parent namespace](ParentNamespace).
     pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>, Error> {
         let nsp = self.namespace("fetchSockets() is not supported on parent namespaces")?;
-        Ok(nsp.select(&self.target).into_iter().map(RemoteSocket::local).collect())
+        Ok(nsp
+            .select(&self.target)
+            .into_iter()
+            .map(RemoteSocket::local)
+            .collect())
     }
 
     /// Makes the sockets that are meant join rooms.
@@ -190,7 +196,9 @@ impl<'a> Broadcast<'a> {
             Source::Namespace(nsp) => nsp.select(&self.target),
             Source::Parent(parent) => {
                 let children = parent.children().into_iter();
-                children.flat_map(|child| child.select(&self.target)).collect()
+                children
+                    .flat_map(|child| child.select(&self.target))
+                    .collect()
             }
         };
         sockets.into_iter().for_each(f);
@@ -222,7 +230,9 @@ impl Namespace {
         target: &Target,
     ) -> Result<(), Error> {
         let encode = |offset: Option<&str>| {
-            let frame = self.shared.encode_event(self.name(), None, event, data, offset)?;
+            let frame = self
+                .shared
+                .encode_event(self.name(), None, event, data, offset)?;
             Ok(frame.compress(target.flags.compress != Some(false)))
         };
         let (frame, sent) = match &self.inner.recovery {
@@ -237,7 +247,9 @@ impl Namespace {
         };
         // Code of the user, for which no lock is held any more.
         sent.slow.iter().for_each(Socket::report_slow);
-        sent.watched.iter().for_each(|socket| socket.show_outgoing(event, &frame));
+        sent.watched
+            .iter()
+            .for_each(|socket| socket.show_outgoing(event, &frame));
         Ok(())
     }
 
@@ -267,7 +279,9 @@ impl Namespace {
         target: &Target,
     ) -> Result<BroadcastAck<R>, Error> {
         let id = self.inner.next_ack();
-        let frame = self.shared.encode_event(self.name(), Some(id), event, data, None)?;
+        let frame = self
+            .shared
+            .encode_event(self.name(), Some(id), event, data, None)?;
         let frame = frame.compress(target.flags.compress != Some(false));
         let timeout = target.flags.timeout.unwrap_or(DEFAULT_BROADCAST_TIMEOUT);
         let answers = BroadcastAck::register(self.select(target), id, timeout);
@@ -290,6 +304,8 @@ impl Namespace {
 
 impl fmt::Debug for Broadcast<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broadcast").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Broadcast")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }

@@ -18,5 +18,9 @@ pub const DEFAULT_BROADCAST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Refuses the names that clients keep for their own listeners.
 fn check_name(event: &str) -> Result<(), Error> {
-    if sala_proto::is_reserved(event) { Err(Error::reserved(event)) } else { Ok(()) }
+    if sala_proto::is_reserved(event) {
+        Err(Error::reserved(event))
+    } else {
+        Ok(())
+    }
 }

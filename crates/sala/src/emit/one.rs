@@ -27,7 +27,10 @@ pub struct Emit<'a> {
 
 impl<'a> Emit<'a> {
     pub(crate) fn new(socket: &'a Socket) -> Self {
-        Self { socket, flags: Flags::default() }
+        Self {
+            socket,
+            flags: Flags::default(),
+        }
     }
 
     /// The packet may be dropped: it is if the connection cannot take it at this instant.
@@ -71,7 +74,10 @@ impl<'a> Emit<'a> {
 
     /// To all sockets of the namespace instead, without this one.
     pub fn broadcast(self) -> Broadcast<'a> {
-        let target = Target { flags: self.flags, ..Target::all().except(self.socket.id()) };
+        let target = Target {
+            flags: self.flags,
+            ..Target::all().except(self.socket.id())
+        };
         Broadcast::new(Source::Namespace(self.socket.nsp()), target)
     }
 
@@ -90,7 +96,9 @@ impl<'a> Emit<'a> {
         let socket = &self.socket.0;
         let nsp = &socket.nsp;
         let encode = |offset: Option<&str>| -> Result<Frame, Error> {
-            let frame = nsp.shared.encode_event(nsp.name(), None, event, data, offset)?;
+            let frame = nsp
+                .shared
+                .encode_event(nsp.name(), None, event, data, offset)?;
             Ok(frame.compress(self.flags.compress != Some(false)))
         };
         let volatile = self.flags.volatile;
@@ -147,8 +155,10 @@ impl<'a> Emit<'a> {
     ) -> AckFuture<R> {
         let nsp = self.socket.nsp();
         let id = nsp.inner.next_ack();
-        let frame = check_name(event)
-            .and_then(|()| nsp.shared.encode_event(nsp.name(), Some(id), event, data, None));
+        let frame = check_name(event).and_then(|()| {
+            nsp.shared
+                .encode_event(nsp.name(), Some(id), event, data, None)
+        });
         let waiting = frame.and_then(|frame| {
             let answer = AckFuture::register(self.socket, id, self.flags.timeout)?;
             let frame = frame.compress(self.flags.compress != Some(false));
@@ -173,6 +183,9 @@ impl<'a> Emit<'a> {
 
 impl fmt::Debug for Emit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Emit").field("to", self.socket.id()).field("flags", &self.flags).finish()
+        f.debug_struct("Emit")
+            .field("to", self.socket.id())
+            .field("flags", &self.flags)
+            .finish()
     }
 }

@@ -65,7 +65,10 @@ impl Seat {
     /// Takes a place in a namespace that exists.
     pub(crate) fn take(shared: &Arc<ServerInner>, name: &str) -> Option<Self> {
         let inner = shared.directory.enter(name)?;
-        Some(Self(Namespace { inner, shared: shared.clone() }))
+        Some(Self(Namespace {
+            inner,
+            shared: shared.clone(),
+        }))
     }
 
     pub(crate) fn nsp(&self) -> &Namespace {
@@ -94,10 +97,13 @@ pub(crate) async fn decide(table: Arc<Table>, socket: Socket) {
         }
         Ok(())
     };
-    let verdict = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| {
-        Failure::panic(&*panic).report(&socket, Some("connection"));
-        Err(Refused::new("internal server error"))
-    });
+    let verdict = AssertUnwindSafe(run)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| {
+            Failure::panic(&*panic).report(&socket, Some("connection"));
+            Err(Refused::new("internal server error"))
+        });
     let inbox = socket.0.inbox.clone();
     let session = socket.conn().clone();
     inbox.push(&session, Work::Decided(socket, verdict));

@@ -39,7 +39,11 @@ impl Found {
 
 /// The full name: with a slash in front.
 pub(crate) fn normalize(name: &str) -> std::borrow::Cow<'_, str> {
-    if name.starts_with('/') { name.into() } else { format!("/{name}").into() }
+    if name.starts_with('/') {
+        name.into()
+    } else {
+        format!("/{name}").into()
+    }
 }
 
 impl Directory {
@@ -60,14 +64,20 @@ impl Directory {
         if let Some(nsp) = self.get(&name) {
             return Found::Known(nsp);
         }
-        let parent = self.parents().into_iter().find(|parent| parent.matches(&name) == Some(true));
+        let parent = self
+            .parents()
+            .into_iter()
+            .find(|parent| parent.matches(&name) == Some(true));
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(nsp) = names.by_name.get(&*name) {
             return Found::Known(nsp.clone());
         }
         let nsp = match parent {
             Some(parent) => parent.child(&name, options),
-            None => Arc::new(NamespaceInner::new(&name, RecoveryLog::from_options(options))),
+            None => Arc::new(NamespaceInner::new(
+                &name,
+                RecoveryLog::from_options(options),
+            )),
         };
         names.by_name.insert(name.into(), nsp.clone());
         Found::Made(nsp)
@@ -104,7 +114,10 @@ impl Directory {
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
         // Somebody may have come in between; nobody can while the lock is held.
         if nsp.clients.is_empty()
-            && names.by_name.get(nsp.name()).is_some_and(|known| Arc::ptr_eq(known, nsp))
+            && names
+                .by_name
+                .get(nsp.name())
+                .is_some_and(|known| Arc::ptr_eq(known, nsp))
         {
             names.by_name.remove(nsp.name());
             parent.forget_child();
@@ -124,14 +137,29 @@ impl Directory {
     }
 
     pub(crate) fn parents(&self) -> Vec<Arc<ParentInner>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).parents.clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .parents
+            .clone()
     }
 
     pub(crate) fn has_parents(&self) -> bool {
-        !self.0.read().unwrap_or_else(PoisonError::into_inner).parents.is_empty()
+        !self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .parents
+            .is_empty()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<NamespaceInner>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).by_name.values().cloned().collect()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_name
+            .values()
+            .cloned()
+            .collect()
     }
 }

@@ -71,7 +71,10 @@ impl ParentInner {
             }
             Matcher::Function(function) => {
                 let decide = async { function(name.to_owned(), auth.clone()).await };
-                AssertUnwindSafe(decide).catch_unwind().await.unwrap_or(false)
+                AssertUnwindSafe(decide)
+                    .catch_unwind()
+                    .await
+                    .unwrap_or(false)
             }
         }
     }
@@ -104,7 +107,10 @@ pub(super) async fn resolve(
         if !parent.allows(name, auth).await {
             continue;
         }
-        return match server.directory.enter_child(&parent, name, &server.options)? {
+        return match server
+            .directory
+            .enter_child(&parent, name, &server.options)?
+        {
             Found::Known(nsp) => Some(nsp),
             Found::Made(nsp) => {
                 server.announce(&nsp);
@@ -133,8 +139,14 @@ impl ParentNamespace {
     pub fn children(&self) -> Vec<Namespace> {
         let children = self.shared.directory.all().into_iter();
         children
-            .filter(|nsp| nsp.parent().is_some_and(|parent| Arc::ptr_eq(parent, &self.inner)))
-            .map(|inner| Namespace { inner, shared: self.shared.clone() })
+            .filter(|nsp| {
+                nsp.parent()
+                    .is_some_and(|parent| Arc::ptr_eq(parent, &self.inner))
+            })
+            .map(|inner| Namespace {
+                inner,
+                shared: self.shared.clone(),
+            })
             .collect()
     }
 }

@@ -17,8 +17,8 @@ use sala_adapter::{Room, RoomSet, SocketId};
 pub use self::admission::Attempt;
 use self::dynamic::ParentInner;
 pub use self::dynamic::ParentNamespace;
-use self::events::RoomEvents;
 pub use self::events::RoomEvent;
+use self::events::RoomEvents;
 use self::table::Table;
 use crate::error::ErrorKind;
 use crate::recovery::RecoveryLog;
@@ -110,10 +110,19 @@ impl NamespaceInner {
     pub(crate) fn join(&self, socket: &Socket, rooms: &RoomSet) {
         let limit = socket.0.nsp.shared.options.max_room_name;
         let fits = |room: &&Room| room.as_bytes().len() <= limit;
-        self.rooms.join(socket.id(), socket, &socket.0.rooms, rooms.iter().filter(fits));
+        self.rooms.join(
+            socket.id(),
+            socket,
+            &socket.0.rooms,
+            rooms.iter().filter(fits),
+        );
         self.tell_room_events();
         if !rooms.iter().all(|room| fits(&room)) {
-            socket.failed(None, ErrorKind::Limit, "the name of a room is too long".into());
+            socket.failed(
+                None,
+                ErrorKind::Limit,
+                "the name of a room is too long".into(),
+            );
         }
     }
 
@@ -183,11 +192,10 @@ impl Namespace {
     /// sockets count. Create comes before join, leave before delete.
     ///
     /// The listener runs outside of all locks, soon after the change, one call at a time.
-    pub fn on_room_event(
-        &self,
-        listener: impl Fn(&RoomEvent) + Send + Sync + 'static,
-    ) -> &Self {
-        self.inner.events.listen(&self.inner.rooms, Arc::new(listener));
+    pub fn on_room_event(&self, listener: impl Fn(&RoomEvent) + Send + Sync + 'static) -> &Self {
+        self.inner
+            .events
+            .listen(&self.inner.rooms, Arc::new(listener));
         self
     }
 }

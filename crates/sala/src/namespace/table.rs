@@ -64,7 +64,10 @@ pub(crate) struct Listener<T> {
 
 impl<T> Listener<T> {
     pub(crate) fn new(hook: T) -> Self {
-        Self { id: ListenerId::next(), hook }
+        Self {
+            id: ListenerId::next(),
+            hook,
+        }
     }
 
     pub(crate) fn id(&self) -> ListenerId {
@@ -86,7 +89,10 @@ impl Table {
     ) -> ListenerId {
         let id = ListenerId::next();
         let name = key.as_str().into();
-        let listeners = self.events.entry(name).or_insert(Listeners { key, list: Vec::new() });
+        let listeners = self.events.entry(name).or_insert(Listeners {
+            key,
+            list: Vec::new(),
+        });
         listeners.list.push(EventListener { id, once, handler });
         id
     }

@@ -35,7 +35,11 @@ struct SharedAck {
 
 impl AckSender {
     pub(crate) fn new(socket: Socket, id: u64) -> Self {
-        Self { socket, id, shared: None }
+        Self {
+            socket,
+            id,
+            shared: None,
+        }
     }
 
     /// Makes clones of this sender answer once together: the first answer is sent, but one without

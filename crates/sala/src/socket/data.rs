@@ -86,7 +86,10 @@ impl SocketData<'_> {
 
     /// Removes a value; returns whether there was one.
     pub fn remove(&self, name: &str) -> bool {
-        self.0.extra.get().is_some_and(|extra| extra.data().0.remove(name).is_some())
+        self.0
+            .extra
+            .get()
+            .is_some_and(|extra| extra.data().0.remove(name).is_some())
     }
 
     /// Sets all values at once: `value` must serialize as a map or a struct.
@@ -123,7 +126,11 @@ impl SocketData<'_> {
     /// The values as they are now.
     #[must_use]
     pub fn snapshot(&self) -> Data {
-        self.0.extra.get().map(|extra| extra.data().clone()).unwrap_or_default()
+        self.0
+            .extra
+            .get()
+            .map(|extra| extra.data().clone())
+            .unwrap_or_default()
     }
 }
 
@@ -202,6 +209,8 @@ impl Extensions {
 
 impl fmt::Debug for Extensions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Extensions").field("len", &self.lock().0.len()).finish()
+        f.debug_struct("Extensions")
+            .field("len", &self.lock().0.len())
+            .finish()
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use sala_proto::{Object, RawArgs, Value};
 use serde::de::DeserializeOwned;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -28,10 +27,9 @@ impl<'a> Handshake<'a> {
         self.0.request().header(name)
     }
 
-    /// The headers of the request, as a map made at each call.
-    #[must_use]
-    pub fn headers(&self) -> HeaderMap {
-        self.0.request().header_map()
+    /// All headers of the request, names in lower case, in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.0.request().headers()
     }
 
     /// The value of a key of the query string, decoded; the last one if the key comes more often.
@@ -46,7 +44,10 @@ impl<'a> Handshake<'a> {
     #[must_use]
     pub fn queries(&self) -> BTreeMap<String, String> {
         let query = self.0.request().query();
-        query.iter().map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
+        query
+            .iter()
+            .map(|(key, value)| (key.into_owned(), value.into_owned()))
+            .collect()
     }
 
     /// What the client sent with its CONNECT packet: the `auth` option of the official clients, `{}`
@@ -89,7 +90,9 @@ impl<'a> Handshake<'a> {
     #[must_use]
     pub fn address(&self) -> String {
         let address = self.0.request().remote_address();
-        address.map(|address| address.ip().to_string()).unwrap_or_default()
+        address
+            .map(|address| address.ip().to_string())
+            .unwrap_or_default()
     }
 
     /// Whether the request had an `Origin` header.

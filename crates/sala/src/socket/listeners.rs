@@ -23,7 +23,11 @@ pub struct Incoming<'a> {
 
 impl<'a> Incoming<'a> {
     pub(crate) fn new(name: &'a str, args: &'a Args<'a>, wants_ack: bool) -> Self {
-        Self { name, args, wants_ack }
+        Self {
+            name,
+            args,
+            wants_ack,
+        }
     }
 
     /// The name.
@@ -81,7 +85,10 @@ impl<'a> Outgoing<'a> {
             } else {
                 // The first byte is the type digit of the transport.
                 let text = std::str::from_utf8(part.payload().get(1..)?).ok()?;
-                assembler.push_text(text).ok()?.map(sala_proto::Packet::into_owned)
+                assembler
+                    .push_text(text)
+                    .ok()?
+                    .map(sala_proto::Packet::into_owned)
             };
             if let Some(packet) = packet {
                 return packet.data;
@@ -93,7 +100,9 @@ impl<'a> Outgoing<'a> {
 
 impl fmt::Debug for Outgoing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Outgoing")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,7 +162,10 @@ impl Socket {
     /// The names of the events that this socket has listeners for.
     #[must_use]
     pub fn event_names(&self) -> Vec<String> {
-        self.0.extra.get().map_or_else(Vec::new, |extra| extra.table.get().event_names())
+        self.0
+            .extra
+            .get()
+            .map_or_else(Vec::new, |extra| extra.table.get().event_names())
     }
 
     /// Calls `listener` for each event that comes in, before gates and handlers, also if nobody
@@ -189,7 +201,9 @@ impl Socket {
     #[must_use]
     pub fn listeners_any(&self) -> Vec<ListenerId> {
         let extra = self.0.extra.get();
-        extra.map_or_else(Vec::new, |extra| extra.table.get().any.iter().map(Listener::id).collect())
+        extra.map_or_else(Vec::new, |extra| {
+            extra.table.get().any.iter().map(Listener::id).collect()
+        })
     }
 
     /// Calls `listener` for each event that is sent to this client, broadcasts and dropped volatile
@@ -230,7 +244,13 @@ impl Socket {
     pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
         let extra = self.0.extra.get();
         extra.map_or_else(Vec::new, |extra| {
-            extra.table.get().any_outgoing.iter().map(Listener::id).collect()
+            extra
+                .table
+                .get()
+                .any_outgoing
+                .iter()
+                .map(Listener::id)
+                .collect()
         })
     }
 

@@ -22,7 +22,11 @@ pub struct RemoteSocket {
 
 impl RemoteSocket {
     pub(crate) fn local(socket: Socket) -> Self {
-        Self { rooms: socket.rooms(), data: socket.data().snapshot(), socket }
+        Self {
+            rooms: socket.rooms(),
+            data: socket.data().snapshot(),
+            socket,
+        }
     }
 
     /// The id.

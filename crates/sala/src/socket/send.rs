@@ -6,8 +6,8 @@ use sala_engine::{Frame, SendError};
 
 use super::acks::{AckSink, Acks, NotWaiting};
 use super::{Outgoing, Socket};
-use crate::namespace::table::Table;
 use crate::error::{ErrorContext, ErrorKind, HandlerError};
+use crate::namespace::table::Table;
 
 /// The client reads too slowly: its queue is full and its connection is being closed.
 #[derive(Clone, Copy, Debug)]
