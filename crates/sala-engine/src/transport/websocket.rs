@@ -110,7 +110,8 @@ impl WebSocket {
     ) -> Self {
         Self {
             io,
-            early,
+            // Even empty, it would hold on to the HTTP server's whole read buffer.
+            early: if early.is_empty() { Bytes::new() } else { early },
             reader,
             deflater,
             revision,
