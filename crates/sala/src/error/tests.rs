@@ -13,7 +13,8 @@ fn texts_are_those_of_the_reference() {
 
 #[test]
 fn each_error_answers_to_its_predicate_alone() {
-    let predicates: [(&str, fn(&Error) -> bool); 7] = [
+    type Predicate = fn(&Error) -> bool;
+    let predicates: [(&str, Predicate); 7] = [
         ("serialization", Error::is_serialization),
         ("deserialization", Error::is_deserialization),
         ("backlogged", Error::is_backlogged),
