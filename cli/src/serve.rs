@@ -32,7 +32,7 @@ pub(crate) struct Serve {
     #[arg(short, long, env = "PORT", default_value_t = 3000)]
     port: u16,
 
-    /// Where Socket.IO requests go. The page expects the default
+    /// Where Socket.IO requests go
     #[arg(long, env = "SALA_PATH", default_value = "/socket.io", value_parser = path)]
     path: String,
 
@@ -305,9 +305,14 @@ fn announce(address: SocketAddr) {
 }
 
 fn path(text: &str) -> Result<String, String> {
-    if text.starts_with('/') && text.is_ascii() && !text.contains(['?', '#', ' ']) {
+    if text.starts_with('/')
+        && text.len() > 1
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
+    {
         Ok(text.into())
     } else {
-        Err("a path starts with / and has no query, such as /socket.io".into())
+        Err("a path starts with / and consists of letters, digits, `.`, `_` and `-`, such as /socket.io".into())
     }
 }

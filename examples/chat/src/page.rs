@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use sala::{Drain, Server};
 use tokio::net::TcpListener;
@@ -31,7 +31,13 @@ pub async fn serve(
         io.close_gracefully(drain).await;
     };
     let header_timeout = io.engine().config().header_read_timeout();
-    sala::engine::serve(listener, io.layer().layer(Page), header_timeout, stop).await
+    sala::engine::serve(
+        listener,
+        io.layer().layer(Page::new(io)),
+        header_timeout,
+        stop,
+    )
+    .await
 }
 
 /// Resolves on Ctrl-C, and where there is one on SIGTERM.
@@ -52,25 +58,29 @@ pub async fn asked_to_stop() {
 }
 
 /// The files of the page, built into the program.
-#[derive(Clone, Copy)]
-struct Page;
+#[derive(Clone)]
+struct Page {
+    index: Bytes,
+}
 
 impl Page {
+    /// The page for this server: it loads the client from under the server's path.
+    fn new(io: &Server) -> Self {
+        let index = include_str!("../static/index.html");
+        let path = io.engine().config().path_prefix().as_str();
+        Self {
+            index: index.replace("/socket.io/", path).into(),
+        }
+    }
+
     /// Type and content of a file.
-    fn file(path: &str) -> Option<(&'static str, &'static str)> {
+    fn file(&self, path: &str) -> Option<(&'static str, Bytes)> {
+        const APP: &str = include_str!("../static/app.js");
+        const STYLE: &str = include_str!("../static/style.css");
         match path {
-            "/" => Some((
-                "text/html; charset=utf-8",
-                include_str!("../static/index.html"),
-            )),
-            "/app.js" => Some((
-                "text/javascript; charset=utf-8",
-                include_str!("../static/app.js"),
-            )),
-            "/style.css" => Some((
-                "text/css; charset=utf-8",
-                include_str!("../static/style.css"),
-            )),
+            "/" => Some(("text/html; charset=utf-8", self.index.clone())),
+            "/app.js" => Some(("text/javascript; charset=utf-8", APP.into())),
+            "/style.css" => Some(("text/css; charset=utf-8", STYLE.into())),
             _ => None,
         }
     }
@@ -86,15 +96,19 @@ impl<B> Service<Request<B>> for Page {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let file = Self::file(request.uri().path());
-        let (kind, content) = file.unwrap_or(("text/plain; charset=utf-8", "not found"));
-        let mut response = Response::new(Full::from(content));
-        if file.is_none() {
-            *response.status_mut() = StatusCode::NOT_FOUND;
-        }
+        let (status, kind, content) = match self.file(request.uri().path()) {
+            Some((kind, content)) => (StatusCode::OK, kind, content),
+            None => (
+                StatusCode::NOT_FOUND,
+                "text/plain; charset=utf-8",
+                "not found".into(),
+            ),
+        };
+        let mut response = Response::new(Full::new(content));
+        *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
-        headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         ready(Ok(response))
     }
 }

@@ -15,7 +15,9 @@ let early = []; // messages of a room that we are just entering
 let away = null; // while disconnected: {missed: number of messages that came in late}
 const typists = new Map(); // id → {name, timer}
 
-const socket = io({ autoConnect: false, auth: (give) => give({ name }) });
+// The client comes from the server that it is to talk to.
+const path = document.querySelector("script[src$='/socket.io.js']").getAttribute("src").replace(/socket\.io\.js$/, "");
+const socket = io({ path, tryAllTransports: true, autoConnect: false, auth: (give) => give({ name }) });
 
 // --- what the server tells us ------------------------------------------------------------------------------------
 
