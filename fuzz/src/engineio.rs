@@ -154,7 +154,7 @@ pub fn ws_handshake(input: &[u8]) {
         extensions: line(),
     };
     let _ = is_upgrade(line(), request.upgrade);
-    let small = WindowBits::AtMost(9);
+    let small = WindowBits::Exactly(9);
     let config = Config {
         client_max_window_bits: small,
         server_max_window_bits: small,

@@ -1,7 +1,7 @@
 //! Bodies of HTTP long-polling: many packets in one.
 //!
 //! Revision 4 puts the byte 30 between packets. Revision 3 writes the length before each, in one of
-//! two forms, see [`v3`].
+//! two forms: as text, counted in UTF-16 code units, or as bytes.
 
 mod jsonp;
 mod v3;

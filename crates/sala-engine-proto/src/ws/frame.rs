@@ -159,7 +159,8 @@ impl Header {
                 if rsv1 {
                     return Err(WsError::ReservedBits { first: true });
                 }
-                if usize::from(short_len) > MAX_CONTROL {
+                let half_a_code = opcode == Opcode::Close && short_len == 1;
+                if usize::from(short_len) > MAX_CONTROL || half_a_code {
                     return Err(WsError::PayloadLength(short_len));
                 }
             }

@@ -352,6 +352,7 @@ fn event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, WsError> {
         Opcode::Pong => Event::Pong(payload),
         Opcode::Close => match payload {
             [] => Event::Close(None, ""),
+            // A payload of one byte is refused with the header.
             [_] => return Err(WsError::PayloadLength(1)),
             [high, low, reason @ ..] => {
                 let code = u16::from_be_bytes([*high, *low]);

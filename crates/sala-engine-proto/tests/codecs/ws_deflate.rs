@@ -149,8 +149,8 @@ fn the_configuration_decides_what_is_acceptable() {
         ..Config::default()
     };
     let small = Config {
-        server_max_window_bits: WindowBits::AtMost(10),
-        client_max_window_bits: WindowBits::AtMost(11),
+        server_max_window_bits: WindowBits::Exactly(10),
+        client_max_window_bits: WindowBits::Exactly(11),
         ..Config::default()
     };
     let rows = [
@@ -171,14 +171,15 @@ fn the_configuration_decides_what_is_acceptable() {
         ),
         (
             &small,
-            "; client_max_window_bits=9; server_max_window_bits=12",
-            Some("; server_max_window_bits=10; client_max_window_bits=9"),
+            "; client_max_window_bits=11; server_max_window_bits=12",
+            Some("; server_max_window_bits=10; client_max_window_bits=11"),
         ),
         (
             &small,
             "; client_max_window_bits; server_max_window_bits=9",
             None,
         ),
+        (&small, "; client_max_window_bits=10", None),
     ];
     for (config, params, expected) in rows {
         let offer = format!("permessage-deflate{params}");

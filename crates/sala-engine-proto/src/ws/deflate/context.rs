@@ -15,7 +15,7 @@ const TRAILER: [u8; 4] = [0, 0, 0xff, 0xff];
 const MIN_STEP: usize = 256;
 const MAX_STEP: usize = 16 * 1024;
 
-/// Decompresses what one client sends. Its context (about 40 KiB) is made at the first compressed
+/// Decompresses what one client sends. Its context (about 48 KiB) is made at the first compressed
 /// message.
 pub struct Inflater {
     no_context_takeover: bool,
@@ -103,7 +103,7 @@ impl fmt::Debug for Inflater {
     }
 }
 
-/// Compresses what is sent to one client. Its context (about 260 KiB) is made at the first message
+/// Compresses what is sent to one client. Its context (about 380 KiB) is made at the first message
 /// that is compressed, and dropped after each message if no context is kept.
 pub struct Deflater {
     no_context_takeover: bool,

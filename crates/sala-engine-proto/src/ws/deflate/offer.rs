@@ -7,9 +7,9 @@ use crate::ws::header_value::{Cursor, is_token};
 
 /// How the server compresses WebSocket messages, if it does at all.
 ///
-/// Memory: a connection whose client has sent compressed messages keeps about 40 KiB to read the
-/// next one, and about 260 KiB to write compressed ones (at 15 window bits), from the first such
-/// message to its end, unless context takeover is off in that direction.
+/// Memory: from the first compressed message in a direction to its end, a connection keeps about
+/// 48 KiB to read, and 380 KiB (250 KiB with the smallest window) to write compressed messages. Where
+/// context takeover is off in that direction, it is kept for one message only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Messages of fewer bytes are sent uncompressed. Default: 1024. As in the reference it counts
@@ -51,15 +51,15 @@ pub enum WindowBits {
     /// 15: a client that asks for less for the server's messages is refused, and what it says of
     /// its own window is not used.
     Full,
-    /// At most this many, 8 to 15 (other values count as the nearest). Clients that cannot do it are
-    /// refused.
-    AtMost(u8),
+    /// This many, 8 to 15 (other values count as the nearest). Clients that ask for less, or do not
+    /// say that they can limit their own window, are refused.
+    Exactly(u8),
 }
 
 impl WindowBits {
-    fn limit(self) -> Option<u8> {
+    fn exactly(self) -> Option<u8> {
         match self {
-            Self::AtMost(bits) => Some(bits.clamp(8, 15)),
+            Self::Exactly(bits) => Some(bits.clamp(8, 15)),
             Self::Any | Self::Full => None,
         }
     }
@@ -178,31 +178,30 @@ impl Offer {
         if config.server_no_context_takeover == Some(false) && self.server_no_context_takeover {
             return None;
         }
-        let server_limit = config.server_max_window_bits.limit();
-        if let Some(bits) = self.server_max_window_bits
+        let server_bits = config.server_max_window_bits.exactly();
+        if let Some(asked) = self.server_max_window_bits
             && (config.server_max_window_bits == WindowBits::Full
-                || server_limit.is_some_and(|limit| limit > bits))
+                || server_bits.is_some_and(|bits| bits > asked))
         {
             return None;
         }
-        let client_limit = config.client_max_window_bits.limit();
-        if client_limit.is_some() && self.client_max_window_bits.is_none() {
-            return None;
+        let client_bits = config.client_max_window_bits.exactly();
+        if let Some(bits) = client_bits {
+            let possible = self.client_max_window_bits?;
+            if possible.is_some_and(|asked| bits > asked) {
+                return None;
+            }
         }
-        let client_wish = self.client_max_window_bits.flatten();
         Some(Agreed {
             server_no_context_takeover: self.server_no_context_takeover
                 || config.server_no_context_takeover == Some(true),
             client_no_context_takeover: self.client_no_context_takeover
                 || config.client_no_context_takeover,
-            server_max_window_bits: server_limit.or(self.server_max_window_bits),
+            server_max_window_bits: server_bits.or(self.server_max_window_bits),
             client_max_window_bits: match config.client_max_window_bits {
-                WindowBits::Any => client_wish,
+                WindowBits::Any => self.client_max_window_bits.flatten(),
                 WindowBits::Full => None,
-                // A client that named a smaller window than the limit keeps it.
-                WindowBits::AtMost(_) => {
-                    client_limit.map(|limit| client_wish.unwrap_or(15).min(limit))
-                }
+                WindowBits::Exactly(_) => client_bits,
             },
         })
     }
