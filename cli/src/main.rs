@@ -1,5 +1,6 @@
 //! The `sala` command.
 
+mod bench;
 mod log;
 mod serve;
 mod units;
@@ -19,11 +20,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    Bench(Box<bench::Bench>),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(options) => serve::run(*options),
+        Command::Bench(options) => bench::run(*options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

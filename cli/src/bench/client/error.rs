@@ -45,28 +45,40 @@ impl Error {
         match self {
             Self::Resolve(_) => "is the host name right?",
             Self::Io(error) => advice_io(error),
-            Self::Timeout(_) => "is the server overloaded, or does it not answer the event? \
-                                 see --connect-timeout, --connect-concurrency and the names of the events",
+            Self::Timeout(_) => {
+                "is the server overloaded, or does it not answer the event? \
+                                 see --connect-timeout, --connect-concurrency and the names of the events"
+            }
             Self::Http(404, _) => "the server is there, but not at this path: see --path",
-            Self::Http(401 | 403, _) => "the server wants to know who connects: see --header and --auth",
+            Self::Http(401 | 403, _) => {
+                "the server wants to know who connects: see --header and --auth"
+            }
             Self::Http(400, _) => "does the server allow this transport? see --transport",
             Self::Http(..) => "is a Socket.IO server behind this address, at this --path?",
-            Self::NotSocketIo(_) => "this is not a Socket.IO server, or it listens on another --path",
+            Self::NotSocketIo(_) => {
+                "this is not a Socket.IO server, or it listens on another --path"
+            }
             Self::Refused(_) => "see --namespace and --auth",
             Self::Protocol(_) => "is it a server of Socket.IO 3 or later, with the default parser?",
-            Self::Closed => "the server's own log may say why; its limit of open files is a usual reason",
+            Self::Closed => {
+                "the server's own log may say why; its limit of open files is a usual reason"
+            }
         }
     }
 }
 
 fn advice_io(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => "nothing listens there: is the server running, is the port right?",
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there: is the server running, is the port right?"
+        }
         io::ErrorKind::AddrNotAvailable => {
             "this machine has no free port left for another connection to the server: use fewer connections, \
              several machines, or a wider net.ipv4.ip_local_port_range"
         }
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => {
             "the server closed the connection; its limit of open files is a usual reason"
         }
         // EMFILE and ENFILE have no kind of their own.
@@ -87,9 +99,15 @@ impl fmt::Display for Error {
                 _ => write!(f, "{error}"),
             },
             Self::Timeout(what) => write!(f, "waited too long for {what}"),
-            Self::Http(status, body) if body.is_empty() => write!(f, "the server answered with status {status}"),
-            Self::Http(status, body) => write!(f, "the server answered with status {status}: {body}"),
-            Self::NotSocketIo(said) => write!(f, "the answer is not that of a Socket.IO server: {said}"),
+            Self::Http(status, body) if body.is_empty() => {
+                write!(f, "the server answered with status {status}")
+            }
+            Self::Http(status, body) => {
+                write!(f, "the server answered with status {status}: {body}")
+            }
+            Self::NotSocketIo(said) => {
+                write!(f, "the answer is not that of a Socket.IO server: {said}")
+            }
             Self::Refused(message) => write!(f, "the server refused the namespace: {message}"),
             Self::Protocol(what) => write!(f, "the server broke the protocol: {what}"),
             Self::Closed => f.write_str("the server closed the connection"),
@@ -111,14 +129,16 @@ impl From<tungstenite::Error> for Error {
             Ws::Io(error) => Self::Io(error),
             Ws::ConnectionClosed
             | Ws::AlreadyClosed
-            | Ws::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete) => {
-                Self::Closed
-            }
+            | Ws::Protocol(
+                ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
+            ) => Self::Closed,
             Ws::Http(response) => {
                 let body = response.body().as_deref().unwrap_or_default();
                 Self::http(response.status().as_u16(), body)
             }
-            Ws::Protocol(ProtocolError::HttparseError(error)) => Self::not_socket_io(&error.to_string()),
+            Ws::Protocol(ProtocolError::HttparseError(error)) => {
+                Self::not_socket_io(&error.to_string())
+            }
             error => Self::protocol("WebSocket", &error.to_string()),
         }
     }
@@ -126,7 +146,15 @@ impl From<tungstenite::Error> for Error {
 
 impl From<hyper::Error> for Error {
     fn from(error: hyper::Error) -> Self {
-        if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        let source =
+            std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+        let gone = [
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::BrokenPipe,
+            io::ErrorKind::NotConnected,
+        ];
+        let gone = source.is_some_and(|source| gone.contains(&source.kind()));
+        if gone || error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
             Self::Closed
         } else if error.is_parse() {
             Self::not_socket_io(&error.to_string())
@@ -138,7 +166,11 @@ impl From<hyper::Error> for Error {
 
 /// A beginning of the text without line breaks and control characters.
 fn quote(text: &str) -> String {
-    let mut line: String = text.chars().take(QUOTED).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String = text
+        .chars()
+        .take(QUOTED)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if line.len() < text.len() {
         line.push('…');
     }

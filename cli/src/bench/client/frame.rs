@@ -52,16 +52,23 @@ impl Open {
         let Frame::Text(text) = frame else {
             return Err(Error::not_socket_io("a binary frame"));
         };
-        let open = text.strip_prefix('0').and_then(|json| serde_json::from_str(json).ok());
+        let open = text
+            .strip_prefix('0')
+            .and_then(|json| serde_json::from_str(json).ok());
         // A session id goes into the next request's query as it is.
-        let open = open.filter(|open: &Self| open.sid.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
+        let open = open.filter(|open: &Self| {
+            open.sid
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        });
         open.ok_or_else(|| Error::not_socket_io(text))
     }
 }
 
 /// Takes the frames of a payload apart.
 pub(super) fn read_payload(payload: &Bytes) -> Result<Vec<Frame>, Error> {
-    let text = std::str::from_utf8(payload).map_err(|_| Error::not_socket_io("bytes that are not UTF-8"))?;
+    let text = std::str::from_utf8(payload)
+        .map_err(|_| Error::not_socket_io("bytes that are not UTF-8"))?;
     text.split(SEPARATOR).map(read_record).collect()
 }
 
@@ -103,14 +110,21 @@ mod tests {
     use super::*;
 
     fn frames() -> Vec<Frame> {
-        vec![Frame::text("2"), Frame::text("4é"), Frame::Binary(Bytes::from_static(b"\x00\x01\x02\x03"))]
+        vec![
+            Frame::text("2"),
+            Frame::text("4é"),
+            Frame::Binary(Bytes::from_static(b"\x00\x01\x02\x03")),
+        ]
     }
 
     #[test]
     fn a_payload_holds_what_was_put_in() {
         let (payload, written) = write_payload(&frames(), 1000);
         assert_eq!((payload.as_str(), written), ("2\u{1e}4é\u{1e}bAAECAw==", 3));
-        assert_eq!(payload.len(), frames().iter().map(Frame::length).sum::<usize>() + 2);
+        assert_eq!(
+            payload.len(),
+            frames().iter().map(Frame::length).sum::<usize>() + 2
+        );
         assert_eq!(read_payload(&payload.into()).expect("a payload"), frames());
     }
 
@@ -129,9 +143,19 @@ mod tests {
 
     #[test]
     fn an_open_frame_has_a_plain_session_id() {
-        let open = Open::read(&Frame::text(r#"0{"sid":"a-_9","maxPayload":7,"pingInterval":1}"#)).expect("open");
+        let open = Open::read(&Frame::text(
+            r#"0{"sid":"a-_9","maxPayload":7,"pingInterval":1}"#,
+        ))
+        .expect("open");
         assert_eq!((open.sid.as_str(), open.max_payload), ("a-_9", 7));
-        for wrong in [r#"0{"sid":"a b"}"#, "0", "0{}", "<html>", r#"4{"sid":"a"}"#, r#"0{"sid":"x&y=z"}"#] {
+        for wrong in [
+            r#"0{"sid":"a b"}"#,
+            "0",
+            "0{}",
+            "<html>",
+            r#"4{"sid":"a"}"#,
+            r#"0{"sid":"x&y=z"}"#,
+        ] {
             assert!(Open::read(&Frame::text(wrong)).is_err(), "{wrong}");
         }
         assert!(Open::read(&Frame::Binary(Bytes::new())).is_err());

@@ -24,7 +24,11 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(target: Arc<Target>, index: usize) -> Self {
-        Self { target, index, connection: None }
+        Self {
+            target,
+            index,
+            connection: None,
+        }
     }
 
     pub(super) async fn get(&mut self, sid: Option<&str>) -> Result<Bytes, Error> {
@@ -32,10 +36,17 @@ impl Http {
     }
 
     pub(super) async fn post(&mut self, sid: &str, payload: String) -> Result<(), Error> {
-        self.request(&Method::POST, Some(sid), payload.into()).await.map(drop)
+        self.request(&Method::POST, Some(sid), payload.into())
+            .await
+            .map(drop)
     }
 
-    async fn request(&mut self, method: &Method, sid: Option<&str>, body: Bytes) -> Result<Bytes, Error> {
+    async fn request(
+        &mut self,
+        method: &Method,
+        sid: Option<&str>,
+        body: Bytes,
+    ) -> Result<Bytes, Error> {
         let kept = self.connection.is_some();
         let answer = self.once(method, sid, body.clone()).await;
         // Servers close connections that were idle for a while. The request may have crossed with that.
@@ -48,36 +59,54 @@ impl Http {
         read(answer).await
     }
 
-    async fn once(&mut self, method: &Method, sid: Option<&str>, body: Bytes) -> Result<Response<Incoming>, Error> {
+    async fn once(
+        &mut self,
+        method: &Method,
+        sid: Option<&str>,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Error> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.connect().await?),
+            none => none.insert(connect(&self.target, self.index).await?),
         };
         connection.ready().await?;
-        let mut request = Request::builder().method(method).uri(self.target.request("polling", sid));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(self.target.request("polling", sid));
         if let Some(headers) = request.headers_mut() {
-            headers.insert("host", self.target.host_header()?);
+            headers.insert("host", self.target.host.clone());
             if method == Method::POST {
-                headers.insert("content-type", http::HeaderValue::from_static("text/plain;charset=UTF-8"));
+                headers.insert(
+                    "content-type",
+                    http::HeaderValue::from_static("text/plain;charset=UTF-8"),
+                );
             }
             headers.extend(self.target.headers.clone());
         }
-        let request = request.body(Full::new(body)).map_err(|error| Error::Io(std::io::Error::other(error)))?;
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| Error::Io(std::io::Error::other(error)))?;
         Ok(connection.send_request(request).await?)
     }
+}
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Error> {
-        let stream = self.target.dial(self.index).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Ends when the sender is dropped. Its errors come out of the request concerned too.
-        tokio::spawn(connection);
-        Ok(sender)
-    }
+async fn connect(target: &Target, index: usize) -> Result<SendRequest<Full<Bytes>>, Error> {
+    let stream = target.dial(index).await?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Ends when the sender is dropped. Its errors come out of the request concerned too.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 async fn read(answer: Response<Incoming>) -> Result<Bytes, Error> {
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| Error::Io(std::io::Error::other(error)))?.to_bytes();
-    if status.is_success() { Ok(body) } else { Err(Error::http(status.as_u16(), &body)) }
+    let body = body
+        .map_err(|error| Error::Io(std::io::Error::other(error)))?
+        .to_bytes();
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(Error::http(status.as_u16(), &body))
+    }
 }

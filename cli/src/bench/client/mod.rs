@@ -60,20 +60,32 @@ enum Wire {
 
 impl Client {
     /// Connects client number `index` and joins the target's namespace.
-    pub(crate) async fn connect(target: Arc<Target>, index: usize, transport: Transport) -> Result<Self, Error> {
+    pub(crate) async fn connect(
+        target: Arc<Target>,
+        index: usize,
+        transport: Transport,
+    ) -> Result<Self, Error> {
         let (wire, early) = match transport {
             Transport::Websocket => {
                 let mut socket = WebSocket::open(&target, index, None).await?;
                 Open::read(&std::future::poll_fn(|cx| socket.poll_frame(cx)).await?)?;
                 (Wire::WebSocket(Box::new(socket)), Vec::new())
             }
-            Transport::Polling => (Wire::Polling(Polling::open(&target, index).await?), Vec::new()),
+            Transport::Polling => (
+                Wire::Polling(Polling::open(&target, index).await?),
+                Vec::new(),
+            ),
             Transport::Upgrade => {
                 let (socket, early) = upgrade::open(&target, index).await?;
                 (Wire::WebSocket(Box::new(socket)), early)
             }
         };
-        let mut client = Self { wire, early: early.into(), target, unfinished: None };
+        let mut client = Self {
+            wire,
+            early: early.into(),
+            target,
+            unfinished: None,
+        };
         client.join().await?;
         Ok(client)
     }
@@ -94,7 +106,12 @@ impl Client {
 
     /// Emits an event, in `data` with its name as the JSON array's text. It leaves with the next [`next`](Self::next).
     pub(crate) fn emit(&mut self, id: Option<u64>, data: &[&str], attachment: Option<Bytes>) {
-        let text = packet::write_event(&self.target.namespace, id, data, usize::from(attachment.is_some()));
+        let text = packet::write_event(
+            &self.target.namespace,
+            id,
+            data,
+            usize::from(attachment.is_some()),
+        );
         self.send(Frame::text(text));
         if let Some(data) = attachment {
             self.send(Frame::Binary(data));
@@ -138,7 +155,10 @@ impl Client {
                 Ok(None)
             }
             Some(b'2') => {
-                self.send(Frame::text(format!("3{}", text.get(1..).unwrap_or_default())));
+                self.send(Frame::text(format!(
+                    "3{}",
+                    text.get(1..).unwrap_or_default()
+                )));
                 Ok(None)
             }
             Some(b'6') => Ok(None),

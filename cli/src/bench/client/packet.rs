@@ -38,7 +38,15 @@ impl Packet {
 /// A packet, and how many attachments must follow it.
 pub(super) fn read(text: Utf8Bytes, namespace: &str) -> Result<(Packet, usize), Error> {
     match parse(&text, namespace) {
-        Some((kind, data, attachments)) => Ok((Packet { kind, attachments: Vec::new(), text, data }, attachments)),
+        Some((kind, data, attachments)) => Ok((
+            Packet {
+                kind,
+                attachments: Vec::new(),
+                text,
+                data,
+            },
+            attachments,
+        )),
         None => Err(Error::protocol("not a packet of this namespace", &text)),
     }
 }
@@ -47,9 +55,15 @@ pub(super) fn read(text: Utf8Bytes, namespace: &str) -> Result<(Packet, usize), 
 fn parse(text: &str, namespace: &str) -> Option<(Kind, usize, usize)> {
     // After the `4` of the Engine.IO message.
     let (kind, rest) = text.get(1..)?.split_at_checked(1)?;
-    let (attachments, rest) = if matches!(kind, "5" | "6") { attachments(rest)? } else { (0, rest) };
+    let (attachments, rest) = if matches!(kind, "5" | "6") {
+        attachments(rest)?
+    } else {
+        (0, rest)
+    };
     let rest = in_namespace(rest, namespace)?;
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     let (id, data) = rest.split_at(end);
     let kind = match kind {
         "0" => Kind::Connect,
@@ -64,20 +78,33 @@ fn parse(text: &str, namespace: &str) -> Option<(Kind, usize, usize)> {
 
 fn attachments(rest: &str) -> Option<(usize, &str)> {
     let (count, rest) = rest.split_once('-')?;
-    let count = count.parse().ok().filter(|count| *count <= MAX_ATTACHMENTS)?;
+    let count = count
+        .parse()
+        .ok()
+        .filter(|count| *count <= MAX_ATTACHMENTS)?;
     Some((count, rest))
 }
 
 /// Removes `/name,`. A packet with no data may come without the comma.
 fn in_namespace<'a>(rest: &'a str, namespace: &str) -> Option<&'a str> {
     if namespace.is_empty() {
-        return if rest.starts_with('/') { None } else { Some(rest) };
+        return if rest.starts_with('/') {
+            None
+        } else {
+            Some(rest)
+        };
     }
-    rest.strip_prefix(namespace).or_else(|| (rest == namespace.trim_end_matches(',')).then_some(""))
+    rest.strip_prefix(namespace)
+        .or_else(|| (rest == namespace.trim_end_matches(',')).then_some(""))
 }
 
 /// Writes an event with `data` (the parts of a JSON array) as a frame's text.
-pub(super) fn write_event(namespace: &str, id: Option<u64>, data: &[&str], attachments: usize) -> String {
+pub(super) fn write_event(
+    namespace: &str,
+    id: Option<u64>,
+    data: &[&str],
+    attachments: usize,
+) -> String {
     let length: usize = data.iter().map(|part| part.len()).sum();
     let mut text = String::with_capacity(length + namespace.len() + 16);
     if attachments == 0 {
@@ -105,10 +132,19 @@ mod tests {
 
     #[test]
     fn packets_of_every_kind_are_read() {
-        assert_eq!(parsed(r#"40{"sid":"a"}"#, ""), Some((Kind::Connect, r#"{"sid":"a"}"#, 0)));
+        assert_eq!(
+            parsed(r#"40{"sid":"a"}"#, ""),
+            Some((Kind::Connect, r#"{"sid":"a"}"#, 0))
+        );
         assert_eq!(parsed("41", ""), Some((Kind::Disconnect, "", 0)));
-        assert_eq!(parsed(r#"42["msg",1]"#, ""), Some((Kind::Event, r#"["msg",1]"#, 0)));
-        assert_eq!(parsed(r#"42/a,["msg"]"#, "/a,"), Some((Kind::Event, r#"["msg"]"#, 0)));
+        assert_eq!(
+            parsed(r#"42["msg",1]"#, ""),
+            Some((Kind::Event, r#"["msg",1]"#, 0))
+        );
+        assert_eq!(
+            parsed(r#"42/a,["msg"]"#, "/a,"),
+            Some((Kind::Event, r#"["msg"]"#, 0))
+        );
         assert_eq!(parsed("43/a,12[]", "/a,"), Some((Kind::Ack(12), "[]", 0)));
         assert_eq!(parsed("461-7[{}]", ""), Some((Kind::Ack(7), "[{}]", 1)));
         assert_eq!(parsed("40/a", "/a,"), Some((Kind::Connect, "", 0)));
@@ -116,7 +152,18 @@ mod tests {
 
     #[test]
     fn what_is_no_packet_is_refused() {
-        for wrong in ["", "4", "47[]", "43[]", "42/a,[]", "451[]", "45-[]", "4599-[]", "4é", "43999999999999999999999[]"] {
+        for wrong in [
+            "",
+            "4",
+            "47[]",
+            "43[]",
+            "42/a,[]",
+            "451[]",
+            "45-[]",
+            "4599-[]",
+            "4é",
+            "43999999999999999999999[]",
+        ] {
             assert_eq!(parsed(wrong, ""), None, "{wrong}");
         }
         assert_eq!(parsed("42/ab,[]", "/a,"), None);
@@ -125,7 +172,10 @@ mod tests {
 
     #[test]
     fn events_are_written() {
-        assert_eq!(write_event("", Some(3), &[r#"["echo","#, r#""x""#, "]"], 0), r#"423["echo","x"]"#);
+        assert_eq!(
+            write_event("", Some(3), &[r#"["echo","#, r#""x""#, "]"], 0),
+            r#"423["echo","x"]"#
+        );
         assert_eq!(write_event("/a,", None, &["[]"], 1), "451-/a,[]");
     }
 }

@@ -37,7 +37,11 @@ impl Polling {
         let mut loops = JoinSet::new();
         loops.spawn(receive(get, open.sid.clone(), frames, sender.clone()));
         loops.spawn(transmit(post, open, queue, sender));
-        Ok(Self { outgoing, incoming, _loops: loops })
+        Ok(Self {
+            outgoing,
+            incoming,
+            _loops: loops,
+        })
     }
 
     pub(super) fn send(&self, frame: Frame) {
@@ -73,7 +77,10 @@ async fn receive(mut http: Http, sid: String, first: Vec<Frame>, sender: mpsc::S
                 return;
             }
         }
-        frames = http.get(Some(&sid)).await.and_then(|payload| read_payload(&payload));
+        frames = http
+            .get(Some(&sid))
+            .await
+            .and_then(|payload| read_payload(&payload));
     }
 }
 

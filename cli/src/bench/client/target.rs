@@ -16,7 +16,8 @@ const PORTS_PER_SOURCE: usize = 20_000;
 pub(crate) struct Target {
     address: SocketAddr,
     pub(super) authority: String,
-    host_header: HeaderValue,
+    /// The `Host` header.
+    pub(super) host: HeaderValue,
     /// `/socket.io/?EIO=4`, and the user's own query after it.
     base: String,
     pub(super) headers: HeaderMap,
@@ -39,7 +40,10 @@ impl Target {
     /// Looks the host up and takes the first of its addresses where somebody listens.
     pub(crate) async fn find(url: &Url, handshake: Handshake) -> Result<Self, Error> {
         let mut last = Error::Resolve(io::Error::other("no address"));
-        for address in lookup_host((url.host.as_str(), url.port)).await.map_err(Error::Resolve)? {
+        for address in lookup_host((url.host.as_str(), url.port))
+            .await
+            .map_err(Error::Resolve)?
+        {
             match TcpStream::connect(address).await {
                 Ok(_) => return Ok(Self::new(url, handshake, address)),
                 Err(error) => last = error.into(),
@@ -49,14 +53,28 @@ impl Target {
     }
 
     fn new(url: &Url, handshake: Handshake, address: SocketAddr) -> Self {
-        let Handshake { path, namespace, headers, auth } = handshake;
-        let (separator, query) = if url.query.is_empty() { ("", "") } else { ("&", url.query.as_str()) };
+        let Handshake {
+            path,
+            namespace,
+            headers,
+            auth,
+        } = handshake;
+        let (separator, query) = if url.query.is_empty() {
+            ("", "")
+        } else {
+            ("&", url.query.as_str())
+        };
         Self {
             address,
             authority: url.authority.clone(),
+            host: url.host_header.clone(),
             base: format!("{path}?EIO=4{separator}{query}"),
             headers,
-            namespace: if namespace == "/" { String::new() } else { format!("{namespace},") },
+            namespace: if namespace == "/" {
+                String::new()
+            } else {
+                format!("{namespace},")
+            },
             auth,
         }
     }
@@ -89,7 +107,9 @@ impl Target {
 }
 
 fn source(server: SocketAddr, index: usize) -> Option<Ipv4Addr> {
-    let IpAddr::V4(address) = server.ip() else { return None };
+    let IpAddr::V4(address) = server.ip() else {
+        return None;
+    };
     let group = u16::try_from(index / PORTS_PER_SOURCE).ok()?;
     if !address.is_loopback() || group == 0 {
         return None;
@@ -108,17 +128,31 @@ mod tests {
         assert_eq!(source(here, 19_999), None);
         assert_eq!(source(here, 20_000), Some(Ipv4Addr::new(127, 1, 0, 1)));
         assert_eq!(source(here, 99_999), Some(Ipv4Addr::new(127, 1, 0, 4)));
-        assert_eq!(source("10.0.0.1:1".parse().expect("an address"), 50_000), None);
+        assert_eq!(
+            source("10.0.0.1:1".parse().expect("an address"), 50_000),
+            None
+        );
         assert_eq!(source("[::1]:1".parse().expect("an address"), 50_000), None);
     }
 
     #[test]
     fn a_request_names_version_transport_and_session() {
         let url = "http://host:1/?token=x".parse().expect("a URL");
-        let handshake = Handshake { path: "/socket.io/".into(), namespace: "/admin".into(), ..Handshake::default() };
+        let handshake = Handshake {
+            path: "/socket.io/".into(),
+            namespace: "/admin".into(),
+            ..Handshake::default()
+        };
         let target = Target::new(&url, handshake, "127.0.0.1:1".parse().expect("an address"));
-        assert_eq!(target.request("polling", None), "/socket.io/?EIO=4&token=x&transport=polling");
-        assert!(target.request("websocket", Some("abc")).ends_with("&transport=websocket&sid=abc"));
+        assert_eq!(
+            target.request("polling", None),
+            "/socket.io/?EIO=4&token=x&transport=polling"
+        );
+        assert!(
+            target
+                .request("websocket", Some("abc"))
+                .ends_with("&transport=websocket&sid=abc")
+        );
         assert_eq!(target.namespace, "/admin,");
     }
 }

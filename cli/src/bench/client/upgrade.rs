@@ -12,7 +12,10 @@ use super::websocket::WebSocket;
 use super::{Error, Target};
 
 /// Opens a session by polling and moves it to a WebSocket; returns that and what polling received meanwhile.
-pub(super) async fn open(target: &Arc<Target>, index: usize) -> Result<(WebSocket, Vec<Frame>), Error> {
+pub(super) async fn open(
+    target: &Arc<Target>,
+    index: usize,
+) -> Result<(WebSocket, Vec<Frame>), Error> {
     let mut http = Http::new(target.clone(), index);
     let (open, mut frames) = handshake(&mut http).await?;
     let mut socket = WebSocket::open(target, index, Some(&open.sid)).await?;

@@ -28,13 +28,23 @@ pub(super) struct WebSocket {
 
 impl WebSocket {
     /// Shakes hands; with `sid` for an upgrade.
-    pub(super) async fn open(target: &Target, index: usize, sid: Option<&str>) -> Result<Self, Error> {
+    pub(super) async fn open(
+        target: &Target,
+        index: usize,
+        sid: Option<&str>,
+    ) -> Result<Self, Error> {
         let stream = target.dial(index).await?;
         let request = request(target, sid)?;
         // Many connections, small messages: the default buffers are far larger.
-        let config = WebSocketConfig::default().read_buffer_size(4096).max_frame_size(Some(64 << 20));
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            .max_frame_size(Some(64 << 20));
         let (stream, _) = client_async_with_config(request, stream, Some(config)).await?;
-        Ok(Self { stream, unsent: VecDeque::new(), unflushed: false })
+        Ok(Self {
+            stream,
+            unsent: VecDeque::new(),
+            unflushed: false,
+        })
     }
 
     /// Takes a frame to be sent. Nothing goes out before the next [`poll_frame`](Self::poll_frame).
@@ -54,8 +64,12 @@ impl WebSocket {
             match Pin::new(&mut self.stream).poll_next(cx) {
                 Poll::Ready(None) => return Poll::Ready(Err(Error::Closed)),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.into())),
-                Poll::Ready(Some(Ok(Message::Text(text)))) => return Poll::Ready(Ok(Frame::Text(text))),
-                Poll::Ready(Some(Ok(Message::Binary(data)))) => return Poll::Ready(Ok(Frame::Binary(data))),
+                Poll::Ready(Some(Ok(Message::Text(text)))) => {
+                    return Poll::Ready(Ok(Frame::Text(text)));
+                }
+                Poll::Ready(Some(Ok(Message::Binary(data)))) => {
+                    return Poll::Ready(Ok(Frame::Binary(data)));
+                }
                 // The library has queued the answer to a ping, or to a close frame.
                 Poll::Ready(Some(Ok(_))) => self.unflushed = true,
                 Poll::Pending => break,
@@ -88,17 +102,27 @@ impl WebSocket {
         self.send(Frame::text(Utf8Bytes::from_static("2probe")));
         match std::future::poll_fn(|cx| self.poll_frame(cx)).await? {
             Frame::Text(text) if text.as_str() == "3probe" => Ok(()),
-            other => Err(Error::protocol("not the answer to a probe", &format!("{other:?}"))),
+            other => Err(Error::protocol(
+                "not the answer to a probe",
+                &format!("{other:?}"),
+            )),
         }
     }
 }
 
 fn request(target: &Target, sid: Option<&str>) -> Result<Request<()>, Error> {
-    let uri = format!("ws://{}{}", target.authority, target.request("websocket", sid));
-    let mut request = Request::get(uri).body(()).map_err(|error| Error::Io(std::io::Error::other(error)))?;
-    let key = HeaderValue::from_str(&generate_key()).map_err(|error| Error::Io(std::io::Error::other(error)))?;
+    let uri = format!(
+        "ws://{}{}",
+        target.authority,
+        target.request("websocket", sid)
+    );
+    let mut request = Request::get(uri)
+        .body(())
+        .map_err(|error| Error::Io(std::io::Error::other(error)))?;
+    let key = HeaderValue::from_str(&generate_key())
+        .map_err(|error| Error::Io(std::io::Error::other(error)))?;
     let headers = request.headers_mut();
-    headers.insert("host", target.host_header()?);
+    headers.insert("host", target.host.clone());
     headers.extend(target.headers.clone());
     headers.insert("connection", HeaderValue::from_static("Upgrade"));
     headers.insert("upgrade", HeaderValue::from_static("websocket"));
