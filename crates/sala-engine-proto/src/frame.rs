@@ -314,7 +314,11 @@ mod tests {
             })
             .unwrap();
             let binary = Frame::binary(|buf| buf.extend(std::iter::repeat_n(7, n)));
-            assert_eq!(frame.first().ws_frame(), binary.first().ws_frame(), "{n} bytes");
+            assert_eq!(
+                frame.first().ws_frame(),
+                binary.first().ws_frame(),
+                "{n} bytes"
+            );
             assert!(frame.first().is_binary());
         }
         let text = Frame::try_message(|buf| {

@@ -271,10 +271,10 @@ impl Session {
             }
             _ => None,
         };
-        [upgrade, self.closing]
+        [Some(heartbeat), upgrade, self.closing]
             .into_iter()
             .flatten()
-            .fold(Some(heartbeat), |first, at| first.map(|f| f.min(at)))
+            .min()
     }
 
     /// Time has passed. Call again until the answer is [`Action::None`].
