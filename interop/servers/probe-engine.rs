@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sala_engine::{
-    App, CloseReason, Connection, ConnectionEvent, Data, Engine, EngineConfig, EngineLayer, PacketType, Revision, Scope,
-    SessionHandle, Transport, serve,
+    App, CloseReason, Connection, ConnectionEvent, Data, Engine, EngineConfig, EngineLayer, PacketType, Scope,
+    SessionHandle, serve,
 };
 use sala_interop::server::application::{HEADER_TIMEOUT, Middlewares, Pages};
 use sala_interop::server::channel::{bytes, report, serve_commands};
@@ -57,9 +57,9 @@ impl App for Probe {
             "open",
             json!({
                 "id": id,
-                "protocol": if handle.revision() == Revision::V3 { 3 } else { 4 },
+                "protocol": options::revision_number(handle.revision()),
                 "address": request.remote_address().map(|address| address.ip().to_string()),
-                "transport": name(handle.transport()),
+                "transport": options::transport_name(handle.transport()),
                 "url": request.url(),
                 "query": request.query().iter().collect::<HashMap<_, _>>(),
                 "headers": request.headers().collect::<HashMap<_, _>>(),
@@ -116,8 +116,8 @@ impl Session {
 
 fn trace(event: &ConnectionEvent<'_>, id: &str, wanted: &[&str]) {
     let (kind, mut fields) = match event {
-        ConnectionEvent::Upgrading(transport) => ("upgrading", json!({"transport": name(*transport)})),
-        ConnectionEvent::Upgrade(transport) => ("upgrade", json!({"transport": name(*transport)})),
+        ConnectionEvent::Upgrading(transport) => ("upgrading", json!({"transport": options::transport_name(*transport)})),
+        ConnectionEvent::Upgrade(transport) => ("upgrade", json!({"transport": options::transport_name(*transport)})),
         ConnectionEvent::Packet { kind, data } => {
             let empty = matches!(data, Data::Text(""));
             let mut packet = json!({"type": kind_name(*kind)});
@@ -144,13 +144,6 @@ fn trace(event: &ConnectionEvent<'_>, id: &str, wanted: &[&str]) {
     if wanted.contains(&kind) {
         fields["id"] = json!(id);
         report(kind, fields);
-    }
-}
-
-fn name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Polling => "polling",
-        Transport::WebSocket => "websocket",
     }
 }
 
@@ -201,7 +194,7 @@ async fn run(name_of_command: String, command: Value, engine: Engine<Probe>, ses
             let sent = session.sent.lock().expect("no panic inside");
             Ok(json!({
                 "state": state(&session.handle),
-                "transport": name(session.handle.transport()),
+                "transport": options::transport_name(session.handle.transport()),
                 "upgraded": session.handle.is_upgraded(),
                 "upgrading": sent.upgrading,
                 "queued": sent.queued.len(),
@@ -245,5 +238,7 @@ async fn main() -> std::io::Result<()> {
         terminated().await;
         engine.close();
     };
-    serve(listen("PORT", 0).await, service, HEADER_TIMEOUT, stop).await
+    serve(listen("PORT", 0).await, service, HEADER_TIMEOUT, stop).await?;
+    // The thread that reads stdin cannot be stopped.
+    std::process::exit(0);
 }

@@ -39,6 +39,10 @@ impl Crowd {
     async fn reaches(&mut self, mut command: Value, expected: &[usize]) {
         command["do"] = json!("emit");
         command["args"] = json!(["x"]);
+        if command["flags"].as_array().is_some_and(|flags| flags.contains(&json!("volatile"))) {
+            // Whether a transport is idle again cannot be seen from outside.
+            tokio::time::sleep(sala_testkit::polling::SETTLE).await;
+        }
         self.probe.run(command.clone()).await;
         // A second emit to everybody shows that nothing else was on its way.
         self.probe.run(json!({"do": "emit", "args": ["end"]})).await;
@@ -104,9 +108,6 @@ async fn a_socket_that_left_its_own_room_is_no_longer_excluded() {
     let mut crowd = Crowd::gather(&[&[], &[]]).await;
     let sender = crowd.ids[0].clone();
     crowd.probe.run(json!({"do": "leave", "socket": sender, "rooms": sender})).await;
-    if departs("E062", "a broadcast excludes its sender whatever rooms it is in") {
-        return;
-    }
     crowd.reaches(json!({"socket": sender, "flags": ["broadcast"]}), &[0, 1]).await;
 }
 

@@ -4,6 +4,7 @@ mod support;
 
 mod broadcast;
 mod client_files;
+mod contracts;
 mod engine_requests;
 mod headers;
 mod heartbeat;

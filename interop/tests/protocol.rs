@@ -592,11 +592,11 @@ async fn a_placeholder_in_a_plain_event_is_an_object() {
 #[tokio::test]
 async fn the_bytes_of_one_packet_are_bounded_before_anyone_has_joined() {
     // B044, J185, I041
-    let mut probe = Probe::start(json!({})).await;
+    let mut probe = Probe::start(json!({"maxHttpBufferSize": 4_000_000})).await;
     let mut client = Sio::open(probe.addr()).await;
     client.text(r#"4510-["a"]"#).await;
     for _ in 0..9 {
-        client.binary(vec![0; 900_000]).await;
+        client.binary(vec![0; 3_000_000]).await;
     }
     if differs("B044", "it buffers count times maxHttpBufferSize") {
         return;
@@ -729,7 +729,13 @@ async fn msgpack_packets_are_single_binary_frames() {
     let event = probe.event("event").await;
     assert_eq!((&event["name"], &event["args"]), (&json!("hi"), &json!([1])));
     probe.run(json!({"do": "emit", "args": ["bin", {"$bin": "AQI="}]})).await;
-    client.expect_binary(b"\x83\xa4type\x02\xa4data\x92\xa3bin\xc4\x02\x01\x02\xa3nsp\xa1/").await;
+    let Message::Binary(mut packet) = client.next().await else { panic!("a binary frame is expected") };
+    // A map: the order of its keys is nobody's business.
+    for part in [&b"\x83"[..], b"\xa4type\x02", b"\xa4data\x92\xa3bin\xc4\x02\x01\x02", b"\xa3nsp\xa1/"] {
+        let at = packet.windows(part.len()).position(|window| window == part);
+        packet.drain(at.unwrap()..at.unwrap() + part.len());
+    }
+    assert_eq!(packet, b"");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use sala_engine::http::{AllowOrigin, Cookie, Cors, OriginMatcher, Priority, SameSite};
-use sala_engine::{DeflateConfig, EngineConfig, ErrorContext, Frame, Refusal, Request, Sid, Transport};
+use sala_engine::{DeflateConfig, EngineConfig, ErrorContext, Frame, Refusal, Request, Revision, Sid, Transport};
 use serde_json::{Value, json};
 
 use super::channel::report;
@@ -130,6 +130,13 @@ fn context(context: &ErrorContext<'_>) -> Value {
         ErrorContext::UnknownTransport(transport) => json!({"transport": transport}),
         ErrorContext::UnknownSid(sid) => json!({"sid": sid}),
         ErrorContext::Method(method) => json!({"method": method}),
+        ErrorContext::TransportMismatch { transport, previous } => {
+            json!({"transport": transport_name(*transport), "previousTransport": transport_name(*previous)})
+        }
+        ErrorContext::ProtocolMismatch { protocol, previous } => {
+            json!({"protocol": revision_number(*protocol), "previousProtocol": revision_number(*previous)})
+        }
+        ErrorContext::Refused(text) => json!({"message": text}),
         // The only revision that is ever refused.
         ErrorContext::UnsupportedRevision => json!({"protocol": 3}),
         _ => json!({}),
@@ -138,6 +145,22 @@ fn context(context: &ErrorContext<'_>) -> Value {
         fields["name"] = json!(name);
     }
     fields
+}
+
+/// A transport as the reference names it.
+pub fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Polling => "polling",
+        Transport::WebSocket => "websocket",
+    }
+}
+
+/// A revision as the reference counts it.
+pub fn revision_number(revision: Revision) -> u8 {
+    match revision {
+        Revision::V3 => 3,
+        Revision::V4 => 4,
+    }
 }
 
 async fn allow(rule: Value, request: Arc<Request>) -> Result<(), Refusal> {
