@@ -180,7 +180,6 @@ impl Server {
     /// empty name is `/`.
     ///
     /// A name that matches a [pattern](Self::of_matching) becomes a child of that parent.
-    #[must_use]
     pub fn of(&self, name: &str) -> Namespace {
         let shared = self.inner().clone();
         let inner = match shared.directory.of(name, &shared.options) {
