@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_chat_in_a_browser() {
     let chat = Chat::start().await;
-    let mut script = node(&project_dir().join("browser/chat.js")).arg(format!("http://{}", chat.addr()));
+    let mut script =
+        node(&project_dir().join("browser/chat.js")).arg(format!("http://{}", chat.addr()));
     if let Some(folder) = std::env::var_os("SALA_SCREENSHOTS") {
         script = script.arg(folder);
     }
@@ -34,17 +35,27 @@ async fn two_people_chat_in_a_browser() {
 /// The chat of this run's peer.
 enum Chat {
     Twin(Child),
-    Sala { addr: SocketAddr, stop: oneshot::Sender<()>, done: tokio::task::JoinHandle<std::io::Result<()>> },
+    Sala {
+        addr: SocketAddr,
+        stop: oneshot::Sender<()>,
+        done: tokio::task::JoinHandle<std::io::Result<()>>,
+    },
 }
 
 impl Chat {
     async fn start() -> Self {
         if peer() == Peer::Reference {
-            return Self::Twin(node(&project_dir().join("browser/reference-chat.js")).start().await);
+            return Self::Twin(
+                node(&project_dir().join("browser/reference-chat.js"))
+                    .start()
+                    .await,
+            );
         }
         let io = Server::builder().recovery(Recovery::new()).build();
         chat::chat(&io);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port exists");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port exists");
         let addr = listener.local_addr().expect("a listener has an address");
         let (stop, stopped) = oneshot::channel();
         let done = tokio::spawn(async move {
@@ -66,7 +77,9 @@ impl Chat {
         if let Self::Sala { stop, done, .. } = self {
             stop.send(()).expect("the chat is running");
             let ended = within_long(Duration::from_secs(40), "the chat to stop", done).await;
-            ended.expect("the chat does not panic").expect("the chat stops without an error");
+            ended
+                .expect("the chat does not panic")
+                .expect("the chat stops without an error");
         }
     }
 }

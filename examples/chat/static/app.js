@@ -4,7 +4,7 @@
 const $ = (id) => document.getElementById(id);
 const SAY_TYPING_EVERY = 1500; // milliseconds between two "I am typing"
 const TYPING_LASTS = 3000; // milliseconds after which somebody who typed is thought to have stopped
-const AWAY = 4000; // milliseconds that the "drop" button keeps us away
+const AWAY = 20000; // milliseconds that the "drop" button keeps us away, unless it is pressed again
 const KEEP = 500; // messages kept in the page
 
 let name = sessionStorage.getItem("name") ?? "";
@@ -13,6 +13,7 @@ let rooms = new Map(); // who is where: room → [{id, name}]
 let here = null; // names of the people in our room by id; null before the first list
 let early = []; // messages of a room that we are just entering
 let away = null; // while disconnected: {missed: number of messages that came in late}
+let comingBack; // the timer that ends a dropped connection
 const typists = new Map(); // id → {name, timer}
 
 // The client comes from the server that it is to talk to.
@@ -53,12 +54,10 @@ socket.on("connect", async () => {
   const missed = away?.missed ?? 0;
   const back = away !== null;
   away = null;
-  $("drop").disabled = false;
-  socket.io.reconnectionDelay(1000).randomizationFactor(0.5);
   document.body.dataset.socket = socket.id;
   if (socket.recovered) {
     showStatus("recovered", missed === 1 ? "recovered · 1 missed message" : `recovered · ${missed} missed messages`);
-    setTimeout(() => socket.connected && showTransport(), 6000);
+    setTimeout(() => socket.connected && showTransport(), 10000);
   } else {
     if (back) notice("Connected again, as somebody new: what was said in between is lost.");
     showTransport();
@@ -70,7 +69,9 @@ socket.on("connect", async () => {
 socket.on("disconnect", (reason) => {
   away = { missed: 0 };
   for (const id of [...typists.keys()]) stopTyping(id);
-  showStatus(socket.active ? "reconnecting" : "failed", socket.active ? "reconnecting…" : `disconnected: ${reason}`);
+  if (comingBack) showStatus("reconnecting", `away, for ${AWAY / 1000} s at most`);
+  else if (socket.active) showStatus("reconnecting", "reconnecting…");
+  else showStatus("failed", `disconnected: ${reason}`);
 });
 
 socket.on("connect_error", (error) => {
@@ -143,12 +144,26 @@ $("input").addEventListener("keydown", (event) => {
   }
 });
 
-// Closes the transport under the client's feet: the server sees a lost connection, not a goodbye.
-$("drop").addEventListener("click", () => {
-  $("drop").disabled = true;
-  socket.io.reconnectionDelay(AWAY).randomizationFactor(0);
+$("drop").addEventListener("click", () => (comingBack ? comeBack() : goAway()));
+
+/** Closes the transport under the client's feet: the server sees a lost connection, not a goodbye. */
+function goAway() {
+  comingBack = setTimeout(comeBack, AWAY);
+  $("drop-text").textContent = "Reconnect";
+  $("drop-rest").hidden = true;
+  socket.io.reconnection(false);
   socket.io.engine.close();
-});
+}
+
+function comeBack() {
+  clearTimeout(comingBack);
+  comingBack = undefined;
+  $("drop-text").textContent = "Drop";
+  $("drop-rest").hidden = false;
+  showStatus("reconnecting", "reconnecting…");
+  socket.io.reconnection(true);
+  socket.connect();
+}
 
 $("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
 
