@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sala_adapter::recovery::Retention;
-use sala_engine::{EngineConfig, Request};
+use sala_engine::{EngineConfig, Refusal, Request};
 use sala_proto::{Codec, Limits};
 
 use crate::error::ErrorContext;
@@ -352,12 +352,20 @@ engine_options! {
 impl ServerBuilder {
     /// Decides, once per connection, whether a handshake is accepted: the reference's
     /// `allowRequest`. A refusal is answered with status 403 and code 4.
+    /// A closure is cloned for each call.
     pub fn allow_request<F, Fut>(mut self, decide: F) -> Self
     where
-        F: Fn(Arc<Request>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), sala_engine::Refusal>> + Send + 'static,
+        F: AsyncFn(Arc<Request>) -> Result<(), Refusal>
+            + FnOnce(Arc<Request>) -> Fut
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        Fut: Future<Output = Result<(), Refusal>> + Send + 'static,
     {
-        self.engine = self.engine.allow_request(decide);
+        self.engine = self
+            .engine
+            .allow_request(move |request| decide.clone()(request));
         self
     }
 }

@@ -215,7 +215,7 @@ impl Server {
     }
 
     /// A parent of all namespaces that `allow` accepts for a client: it is given the name and what
-    /// the client sent with its CONNECT packet, and may wait.
+    /// the client sent with its CONNECT packet, and may wait. A closure is cloned for each call.
     ///
     /// ```
     /// use sala::{RawArgs, Server};
@@ -230,11 +230,16 @@ impl Server {
     /// ```
     pub fn of_dynamic<F, Fut>(&self, allow: F) -> ParentNamespace
     where
-        F: Fn(String, RawArgs) -> Fut + Send + Sync + 'static,
+        F: AsyncFn(String, RawArgs) -> bool
+            + FnOnce(String, RawArgs) -> Fut
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         Fut: Future<Output = bool> + Send + 'static,
     {
         self.add_parent(Matcher::Function(Box::new(move |name, auth| {
-            Box::pin(allow(name, auth))
+            Box::pin(allow.clone()(name, auth))
         })))
     }
 
