@@ -146,6 +146,8 @@ function handle(socket, name, rule, args) {
       rule.seen = (rule.seen ?? 0) + 1;
       if (args[0] !== rule.seen - 1) rule.inversions = (rule.inversions ?? 0) + 1;
       return ack(rule.seen, rule.inversions ?? 0);
+    case "counted":
+      return ack(rulesOf(socket.nsp).handlers.get(rule.of)?.seen ?? 0);
     case "throw":
       throw new Error("a bad handler");
     default:

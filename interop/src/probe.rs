@@ -33,7 +33,8 @@
 //!
 //! Canned handlers (`with`): `ack-back`, `emit-back` (event name + `-back`), `emit-many` (first argument times `out`),
 //! `ask` (emits `out` expecting an ack, then `<name>-answer`), `join`, `leave`, `to`, `in`, `volatile`, `disconnect`
-//! (`close`), `close-conn`, `throw`, `whoami`, `set-data`, `count` (acks how many arrived and how many out of order).
+//! (`close`), `close-conn`, `throw`, `whoami`, `set-data`, `count` (acks how many arrived and how many out of order), `counted` (acks how
+//! many the handler `of` has counted).
 //! Events without a canned handler are reported as `event`, with an `ack` token if the client asked for one.
 //!
 //! # Commands of the Engine.IO probe

@@ -20,6 +20,14 @@ pub(crate) struct Rules {
     pub(crate) greetings: Vec<Vec<Value>>,
     pub(crate) outgoing: bool,
     pub(crate) farewell: Option<String>,
+    counts: Arc<Counts>,
+}
+
+/// What the canned handler `count` has seen.
+#[derive(Default)]
+struct Counts {
+    seen: AtomicI64,
+    inversions: AtomicI64,
 }
 
 impl Probe {
@@ -84,7 +92,8 @@ impl Probe {
     pub(crate) fn handle(&self, space: &Space, command: &Value) {
         let event = command["event"].as_str().expect("a handler has an event").to_owned();
         lock(&space.rules).handled.insert(event.clone());
-        let rule = Arc::new(Canned { event: event.clone(), rule: command.clone(), seen: AtomicI64::new(0), inversions: AtomicI64::new(0) });
+        let counts = lock(&space.rules).counts.clone();
+        let rule = Arc::new(Canned { event: event.clone(), rule: command.clone(), counts });
         on_place!(space, nsp => nsp.on(event, async move |socket: Socket, args: RawArgs, ack: Ack<RawArgs>| {
             rule.run(&socket, shown(&args), ack).await
         }));
@@ -95,8 +104,7 @@ impl Probe {
 struct Canned {
     event: String,
     rule: Value,
-    seen: AtomicI64,
-    inversions: AtomicI64,
+    counts: Arc<Counts>,
 }
 
 impl Canned {
@@ -139,12 +147,13 @@ impl Canned {
                 }
             }
             "count" => {
-                let seen = self.seen.fetch_add(1, Ordering::Relaxed);
+                let seen = self.counts.seen.fetch_add(1, Ordering::Relaxed);
                 if given.first() != Some(&json!(seen)) {
-                    self.inversions.fetch_add(1, Ordering::Relaxed);
+                    self.counts.inversions.fetch_add(1, Ordering::Relaxed);
                 }
-                answer = vec![json!(seen + 1), json!(self.inversions.load(Ordering::Relaxed))];
+                answer = vec![json!(seen + 1), json!(self.counts.inversions.load(Ordering::Relaxed))];
             }
+            "counted" => answer = vec![json!(self.counts.seen.load(Ordering::Relaxed))],
             "throw" => panic!("a bad handler"),
             other => panic!("unknown handler {other}"),
         }
