@@ -327,3 +327,16 @@ impl Connection for Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, Inbox, Member};
+
+    /// Every connection pays this: think twice before raising it.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Client>() <= 256, "{}", size_of::<Client>());
+        assert!(size_of::<Member>() <= 64, "{}", size_of::<Member>());
+        assert!(size_of::<Inbox>() <= 64, "{}", size_of::<Inbox>());
+    }
+}

@@ -168,8 +168,7 @@ impl Server {
     /// Resolves when the server is closed from now on.
     pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
         let shared = self.inner().clone();
-        let stopped = async move { shared.stop.notified().await };
-        stopped
+        async move { shared.stop.notified().await }
     }
 
     pub(crate) fn inner(&self) -> &Arc<ServerInner> {

@@ -64,7 +64,7 @@ impl<'a> Handshake<'a> {
     #[must_use]
     pub fn raw_auth(&self) -> RawArgs {
         let none = || RawArgs::from_values(vec![Value::Object(Object::default())]);
-        self.0.0.auth.clone().unwrap_or_else(none)
+        self.0.0.auth.as_deref().cloned().unwrap_or_else(none)
     }
 
     /// When the client asked for the namespace.

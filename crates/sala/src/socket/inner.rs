@@ -26,7 +26,7 @@ pub(crate) struct SocketInner {
     /// Where other tasks leave work for the session's task.
     pub(crate) inbox: Arc<Inbox>,
     /// The CONNECT payload; `None` if the client sent none.
-    pub(crate) auth: Option<RawArgs>,
+    pub(crate) auth: Option<Box<RawArgs>>,
     /// When the client asked for the namespace, in milliseconds since 1970.
     pub(crate) issued: u64,
     /// The secret of connection state recovery, if it is on.
@@ -73,7 +73,7 @@ impl SocketInner {
             session: new.session,
             nsp: new.nsp,
             inbox: new.inbox,
-            auth: new.auth,
+            auth: new.auth.map(Box::new),
             issued,
             pid: new.pid,
             recovered: new.recovered,
@@ -108,5 +108,20 @@ impl SocketInner {
 
     pub(crate) fn extra(&self) -> &Extra {
         self.extra.get_or_init(Box::default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SocketInner;
+
+    /// Every client pays this for each namespace: think twice before raising it.
+    #[test]
+    fn an_idle_socket_is_small() {
+        assert!(
+            size_of::<SocketInner>() <= 192,
+            "{}",
+            size_of::<SocketInner>()
+        );
     }
 }

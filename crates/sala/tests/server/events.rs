@@ -35,7 +35,7 @@ async fn twenty_thousand_events_of_a_client_are_handled_in_order_b022() {
     let (note, mut notes) = notes();
     io.on("n", async move |_socket: Socket, n: u32| {
         note.write(n);
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             tokio::task::yield_now().await;
         }
     });

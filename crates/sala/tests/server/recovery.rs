@@ -51,7 +51,7 @@ impl Session {
     async fn new(io: &Server, addr: std::net::SocketAddr) -> Self {
         let mut ws = open(addr).await;
         let (sid, pid) = connect(&mut ws, "40").await;
-        io.to(sid.as_str()).emit("first", &()).unwrap();
+        io.to(sid.as_str()).emit("first", &()).expect("it encodes");
         let offset = offset(&mut ws, "first").await;
         Self {
             ws,
@@ -159,9 +159,9 @@ async fn act(
     waiting: &mut Vec<sala::AckFuture<()>>,
 ) {
     match call {
-        "io.emit(\"e1\", 1)" => io.emit("e1", &1).unwrap(),
-        "socket.emit(\"direct\", 2)" => io.sockets()[0].emit("direct", &2).unwrap(),
-        "io.volatile.emit(\"vol\")" => io.volatile().emit("vol", &()).unwrap(),
+        "io.emit(\"e1\", 1)" => io.emit("e1", &1).expect("it encodes"),
+        "socket.emit(\"direct\", 2)" => io.sockets()[0].emit("direct", &2).expect("it encodes"),
+        "io.volatile.emit(\"vol\")" => io.volatile().emit("vol", &()).expect("it encodes"),
         "socket.emit(\"ack\", cb)" => waiting.push(io.sockets()[0].emit_with_ack("ack", &())),
         call if call.starts_with("reconnection") => {
             let mut lost = connections.pop().expect("it is connected");
@@ -170,11 +170,13 @@ async fn act(
             while io.sockets_count() > 0 {
                 tokio::task::yield_now().await;
             }
-            io.to("room1").emit("missed", &3).unwrap();
+            io.to("room1").emit("missed", &3).expect("it encodes");
             io.to("room1")
                 .emit("missed-bin", &Bytes::from_static(&[1]))
-                .unwrap();
-            io.volatile().emit("missed-volatile", &()).unwrap();
+                .expect("it encodes");
+            io.volatile()
+                .emit("missed-volatile", &())
+                .expect("it encodes");
             let _ = io
                 .timeout(Duration::from_millis(1))
                 .emit_with_ack::<()>("missed-ack", &())
