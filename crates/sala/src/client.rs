@@ -314,7 +314,8 @@ impl Connection for Client {
     }
 
     fn close(&mut self, reason: CloseReason, description: Option<&str>, scope: &mut Scope<'_, '_>) {
-        if let Some(live) = &mut self.0 {
+        // Dropped afterwards: handlers may go on for long, and a server that closes waits for this.
+        if let Some(mut live) = self.0.take() {
             let shutdown =
                 reason == CloseReason::ForcedClose && !live.broken && live.shared.is_closing();
             let reason = if shutdown {
@@ -323,7 +324,6 @@ impl Connection for Client {
                 reason.into()
             };
             live.leave_all(reason, description, scope);
-            live.inbox.shut();
         }
     }
 }

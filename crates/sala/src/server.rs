@@ -28,6 +28,9 @@ type NamespaceHook = Arc<dyn Fn(&Namespace) + Send + Sync>;
 /// `io.to("room")`. Mind that `io.emit` therefore reaches the clients of `/` only, as in the
 /// reference.
 ///
+/// Handlers that need the server should take it from [`Socket::server`](crate::Socket::server): a
+/// clone captured in a handler keeps the server alive for ever.
+///
 /// To serve requests, call [`listen`](Self::listen), or put [`service`](Self::service) or
 /// [`layer`](Self::layer) into a hyper or axum server.
 #[derive(Clone)]

@@ -13,6 +13,7 @@ use crate::error::Refused;
 use crate::handler::EventKey;
 use crate::namespace::Namespace;
 use crate::namespace::admission::{self, Seat};
+use crate::reason::DisconnectReason;
 use crate::socket::Socket;
 use crate::socket::inner::{NewSocket, Phase, SocketInner};
 
@@ -35,6 +36,13 @@ pub(super) fn query_auth(query: &str) -> RawArgs {
 impl Live {
     /// The client asks for a namespace.
     pub(super) fn connect(&mut self, name: &str, auth: Option<RawArgs>, scope: &mut Scope<'_, '_>) {
+        // Told to leave by another task, which has yet to say so: the client was faster.
+        if let Some(index) = self.find(name)
+            && self.members[index].socket.0.phase() == Phase::Leaving
+        {
+            let reason = DisconnectReason::ServerNamespaceDisconnect;
+            self.leave(index, reason, None, scope);
+        }
         let known = self
             .members
             .iter()

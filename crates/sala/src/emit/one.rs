@@ -14,6 +14,7 @@ use super::check_name;
 use crate::error::Error;
 use crate::event::Event;
 use crate::socket::Socket;
+use crate::socket::inner::Phase;
 
 /// An emit to one client, being put together: made by the methods of [`Socket`], ends in
 /// [`emit`](Self::emit), [`send`](Self::send), [`emit_with_ack`](Self::emit_with_ack) or
@@ -103,7 +104,8 @@ impl<'a> Emit<'a> {
         };
         let volatile = self.flags.volatile;
         let (frame, pushed) = match &nsp.inner.recovery {
-            Some(log) if !volatile => {
+            // Who is not let in yet can have missed nothing.
+            Some(log) if !volatile && socket.phase() > Phase::Connecting => {
                 let target = Target::all().to(self.socket.id());
                 log.append(&target, encode, |frame| self.socket.push(frame, false))?
             }

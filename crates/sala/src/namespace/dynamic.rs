@@ -91,7 +91,11 @@ impl ParentInner {
     pub(super) fn child(self: &Arc<Self>, name: &str, options: &Options) -> Arc<NamespaceInner> {
         self.children.fetch_add(1, Relaxed);
         let mut child = NamespaceInner::new(name, RecoveryLog::from_options(options));
-        child.table = Versioned::new((*self.table.get()).clone());
+        let table = (*self.table.get()).clone();
+        if !table.any_outgoing.is_empty() {
+            child.watch();
+        }
+        child.table = Versioned::new(table);
         child.parent = Some(self.clone());
         Arc::new(child)
     }

@@ -114,6 +114,22 @@ async fn a_graceful_close_sends_what_is_queued_and_waits_for_handlers() {
     );
 }
 
+/// The handler is not waited for: it would wait for itself.
+#[tokio::test]
+async fn a_handler_may_close_the_server() {
+    let io = Server::new();
+    let (note, mut notes) = notes();
+    io.on("stop", async move |socket: Socket| {
+        socket.server().close().await;
+        note.write(socket.server().sockets_count());
+    });
+    let addr = serve(&io).await;
+    let mut client = Client::new(addr).await;
+    client.text(r#"42["stop"]"#).await;
+    client.expect_close(None).await;
+    assert_eq!(notes.next().await, 0);
+}
+
 #[tokio::test]
 async fn a_graceful_close_does_not_wait_for_ever() {
     let io = Server::new();

@@ -187,6 +187,21 @@ async fn what_a_parent_emits_reaches_all_children_c035_c036_e086() {
 }
 
 #[tokio::test]
+async fn children_have_their_parents_listeners_of_outgoing_events() {
+    let io = Server::new();
+    let (note, mut notes) = notes();
+    io.of_matching(is_dynamic)
+        .on_any_outgoing(move |socket, event| {
+            note.write(format!("{} {}", socket.nsp().name(), event.name()));
+        });
+    let addr = serve(&io).await;
+    let mut ws = open(addr).await;
+    join(&mut ws, "40/dyn-1,").await;
+    io.of("/dyn-1").emit("x", &()).unwrap();
+    assert_eq!(notes.so_far(), ["/dyn-1 x"]);
+}
+
+#[tokio::test]
 async fn new_namespaces_are_announced_c024_j125() {
     let io = Server::new();
     let (note, mut made) = notes();

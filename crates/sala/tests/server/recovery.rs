@@ -366,7 +366,10 @@ async fn middlewares_run_for_a_recovered_client_only_if_wanted_c072_c073() {
             if attempt.recovered() && attempt.handshake().query("refuse").is_some() {
                 return Err("not again");
             }
-            // What is sent meanwhile is not lost.
+            // What is sent meanwhile is neither lost nor doubled.
+            if attempt.recovered() {
+                attempt.emit("early", &()).map_err(|_| "encoding")?;
+            }
             attempt.nsp().emit("meanwhile", &()).map_err(|_| "encoding")
         });
         let addr = serve(&io).await;
@@ -375,6 +378,7 @@ async fn middlewares_run_for_a_recovered_client_only_if_wanted_c072_c073() {
         let mut ws = open(addr).await;
         ws.text(session.claim()).await;
         if !skip {
+            ws.expect(r#"42["early"]"#).await;
             offset(&mut ws, "meanwhile").await;
         }
         let reply = ws.expect_json("40").await;
