@@ -48,7 +48,9 @@ const EXPECTED: &[(&str, u64)] = &[
     ("json-parse-32", 1),
     ("json-parse-1k", 1),
     ("json-parse-objects-1k", 22),
+    ("json-parse-16k", 1),
     ("json-parse-value-1k", 112),
+    ("json-parse-tree-1k", 184),
     ("json-parse-bin-1k", 14),
     // Into the caller's buffer. Bytes are copied, to be shared.
     ("json-encode-32", 0),
@@ -56,6 +58,7 @@ const EXPECTED: &[(&str, u64)] = &[
     ("json-encode-16k", 0),
     ("json-encode-objects-1k", 0),
     ("json-encode-value-1k", 0),
+    ("json-encode-tree-1k", 0),
     ("json-encode-bin-1k", 2),
     ("json-encode-bin-16k", 2),
     // The arguments outlive the message.

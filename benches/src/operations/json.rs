@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use sala_proto::{Assembler, Codec, Limits, Packet, RawArgs};
+use sala_proto::{Assembler, Codec, Limits, Packet, RawArgs, Value, to_value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,7 +25,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("json-parse-32", || parse(input::text(32))),
     Operation::new("json-parse-1k", || parse(input::text(1024))),
     Operation::new("json-parse-objects-1k", || parse(input::items(1024))),
+    Operation::new("json-parse-16k", || parse(input::text(16 * 1024))),
     Operation::new("json-parse-value-1k", || parse(value(1024))),
+    Operation::new("json-parse-tree-1k", || parse(tree(1024))),
     Operation::new("json-parse-bin-1k", || parse_binary(1024)),
     // An event goes out.
     Operation::new("json-encode-32", || encode(input::text(32))),
@@ -33,6 +35,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("json-encode-16k", || encode(input::text(16 * 1024))),
     Operation::new("json-encode-objects-1k", || encode(input::items(1024))),
     Operation::new("json-encode-value-1k", || encode(value(1024))),
+    Operation::new("json-encode-tree-1k", || encode(tree(1024))),
     Operation::new("json-encode-bin-1k", || encode(input::binary(1024))),
     Operation::new("json-encode-bin-16k", || encode(input::binary(16 * 1024))),
     // What came in goes out as an ack, without being parsed.
@@ -42,6 +45,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 fn value(len: usize) -> serde_json::Value {
     serde_json::to_value(input::items(len)).expect("items are JSON")
+}
+
+fn tree(len: usize) -> Value {
+    to_value(&input::items(len)).expect("items are data")
 }
 
 fn event<T: Serialize>(data: T) -> String {

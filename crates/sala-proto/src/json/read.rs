@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Result<String, DecodeError> {
         let bytes = self.text.as_bytes();
         let end = match self.byte() {
-            Some(b'"') => skip_string(bytes, self.at).ok(),
+            Some(b'"') => skip_string(bytes, self.at),
             _ => None,
         };
         let end = end.ok_or(DecodeError::InvalidPayload)?;
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
             b'f' => (Value::Bool(false), 5),
             b'n' => (Value::Null, 4),
             b'-' | b'0'..=b'9' => {
-                let end = skip_number(bytes, self.at).map_err(|_| DecodeError::InvalidPayload)?;
+                let end = skip_number(bytes, self.at).ok_or(DecodeError::InvalidPayload)?;
                 let number = read_number(&self.text[self.at..end]);
                 (Value::Number(number), end - self.at)
             }

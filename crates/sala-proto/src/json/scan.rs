@@ -75,7 +75,6 @@ impl Open {
 pub(crate) fn scan(text: &[u8], max_depth: usize) -> Result<Scan, ScanError> {
     let start = skip_space(text, 0);
     let first_byte = *text.get(start).ok_or(Invalid)?;
-    let top_list = first_byte == b'[';
     let mut open = Open {
         depth: 0,
         max: max_depth,
@@ -89,21 +88,13 @@ pub(crate) fn scan(text: &[u8], max_depth: usize) -> Result<Scan, ScanError> {
 
     'value: loop {
         // Here a value must start.
-        if open.depth == 1 && top_list {
-            len += 1;
-            match len {
-                1 => first.start = at,
-                2 => rest = at,
-                _ => {}
-            }
-        }
         match *text.get(at).ok_or(Invalid)? {
-            b'"' => at = skip_string(text, at)?,
+            b'"' => at = skip_string(text, at).ok_or(Invalid)?,
             b'{' => {
                 open.push(true)?;
                 at = skip_space(text, at + 1);
                 if text.get(at) != Some(&b'}') {
-                    at = skip_key(text, at)?;
+                    at = skip_key(text, at).ok_or(Invalid)?;
                     continue 'value;
                 }
                 open.pop();
@@ -113,42 +104,59 @@ pub(crate) fn scan(text: &[u8], max_depth: usize) -> Result<Scan, ScanError> {
                 open.push(false)?;
                 at = skip_space(text, at + 1);
                 if text.get(at) != Some(&b']') {
+                    if open.depth == 1 {
+                        len = 1;
+                        first.start = at;
+                    }
                     continue 'value;
                 }
                 open.pop();
                 at += 1;
             }
-            b'-' | b'0'..=b'9' => at = skip_number(text, at)?,
-            b't' => at = skip_word(text, at, b"true")?,
-            b'f' => at = skip_word(text, at, b"false")?,
-            b'n' => at = skip_word(text, at, b"null")?,
+            b'-' | b'0'..=b'9' => at = skip_number(text, at).ok_or(Invalid)?,
+            b't' => at = skip_word(text, at, b"true").ok_or(Invalid)?,
+            b'f' => at = skip_word(text, at, b"false").ok_or(Invalid)?,
+            b'n' => at = skip_word(text, at, b"null").ok_or(Invalid)?,
             _ => return Err(Invalid),
         }
         // Here a value has ended.
-        loop {
-            if open.depth == 0 {
-                break 'value;
-            }
-            if open.depth == 1 && len == 1 && first.end == 0 {
-                first.end = at;
-            }
+        while open.depth > 0 {
+            let end = at;
             at = skip_space(text, at);
-            match (text.get(at), open.in_object()) {
-                (Some(b','), true) => {
-                    at = skip_key(text, skip_space(text, at + 1))?;
-                    continue 'value;
+            let next = *text.get(at).ok_or(Invalid)?;
+            if open.in_object() {
+                match next {
+                    b',' => {
+                        at = skip_key(text, skip_space(text, at + 1)).ok_or(Invalid)?;
+                        continue 'value;
+                    }
+                    b'}' => {}
+                    _ => return Err(Invalid),
                 }
-                (Some(b','), false) => {
-                    at = skip_space(text, at + 1);
-                    continue 'value;
+            } else {
+                // A list at depth 1 is the whole text.
+                if open.depth == 1 && len == 1 {
+                    first.end = end;
                 }
-                (Some(b'}'), true) | (Some(b']'), false) => {
-                    open.pop();
-                    at += 1;
+                match next {
+                    b',' => {
+                        at = skip_space(text, at + 1);
+                        if open.depth == 1 {
+                            len += 1;
+                            if len == 2 {
+                                rest = at;
+                            }
+                        }
+                        continue 'value;
+                    }
+                    b']' => {}
+                    _ => return Err(Invalid),
                 }
-                _ => return Err(Invalid),
             }
+            open.pop();
+            at += 1;
         }
+        break;
     }
     if skip_space(text, at) != text.len() {
         return Err(Invalid);
@@ -173,50 +181,63 @@ pub(crate) fn skip_space(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// A key and its colon; returns where the value starts.
-fn skip_key(text: &[u8], at: usize) -> Result<usize, ScanError> {
+// The functions below return where what they skip ends, or nothing if it is not what it should be.
+
+/// A key and its colon, and the space behind it.
+#[inline]
+fn skip_key(text: &[u8], at: usize) -> Option<usize> {
     if text.get(at) != Some(&b'"') {
-        return Err(Invalid);
+        return None;
     }
     let at = skip_space(text, skip_string(text, at)?);
     if text.get(at) != Some(&b':') {
-        return Err(Invalid);
+        return None;
     }
-    Ok(skip_space(text, at + 1))
+    Some(skip_space(text, at + 1))
 }
 
-/// A string whose quote is at `at`; returns what follows it.
-pub(crate) fn skip_string(text: &[u8], at: usize) -> Result<usize, ScanError> {
-    let mut at = at + 1;
+/// A string whose quote is at `at`.
+#[inline]
+pub(crate) fn skip_string(text: &[u8], at: usize) -> Option<usize> {
+    let at = find_special(text, at + 1);
+    match text.get(at) {
+        Some(b'"') => Some(at + 1),
+        _ => skip_escapes(text, at),
+    }
+}
+
+/// The rest of a string, from a byte that is not its closing quote.
+#[cold]
+fn skip_escapes(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at = find_special(text, at);
-        match text.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => match text.get(at + 1) {
-                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
-                Some(b'u') => {
-                    let hex = text.get(at + 2..at + 6).ok_or(Invalid)?;
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => match text.get(at + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
+                b'u' => {
+                    let hex = text.get(at + 2..at + 6)?;
                     if !hex.iter().all(u8::is_ascii_hexdigit) {
-                        return Err(Invalid);
+                        return None;
                     }
                     at += 6;
                 }
-                _ => return Err(Invalid),
+                _ => return None,
             },
-            // A control character, or the end.
-            _ => return Err(Invalid),
+            _ => return None, // a control character
         }
+        at = find_special(text, at);
     }
 }
 
-pub(crate) fn skip_number(text: &[u8], mut at: usize) -> Result<usize, ScanError> {
-    if text[at] == b'-' {
+#[inline]
+pub(crate) fn skip_number(text: &[u8], mut at: usize) -> Option<usize> {
+    if text.get(at) == Some(&b'-') {
         at += 1;
     }
-    match text.get(at) {
-        Some(b'0') => at += 1,
-        Some(b'1'..=b'9') => at = skip_digits(text, at),
-        _ => return Err(Invalid),
+    match text.get(at)? {
+        b'0' => at += 1,
+        b'1'..=b'9' => at = skip_digits(text, at),
+        _ => return None,
     }
     if text.get(at) == Some(&b'.') {
         at = some_digits(text, at + 1)?;
@@ -228,9 +249,10 @@ pub(crate) fn skip_number(text: &[u8], mut at: usize) -> Result<usize, ScanError
         }
         at = some_digits(text, at)?;
     }
-    Ok(at)
+    Some(at)
 }
 
+#[inline]
 fn skip_digits(text: &[u8], mut at: usize) -> usize {
     while text.get(at).is_some_and(u8::is_ascii_digit) {
         at += 1;
@@ -238,47 +260,128 @@ fn skip_digits(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-fn some_digits(text: &[u8], at: usize) -> Result<usize, ScanError> {
+fn some_digits(text: &[u8], at: usize) -> Option<usize> {
     let end = skip_digits(text, at);
-    if end == at { Err(Invalid) } else { Ok(end) }
+    (end > at).then_some(end)
 }
 
-fn skip_word(text: &[u8], at: usize, word: &[u8]) -> Result<usize, ScanError> {
-    if text[at..].starts_with(word) {
-        Ok(at + word.len())
-    } else {
-        Err(Invalid)
-    }
+#[inline]
+fn skip_word<const N: usize>(text: &[u8], at: usize, word: &[u8; N]) -> Option<usize> {
+    let found = text.get(at..)?.first_chunk::<N>()?;
+    (found == word).then_some(at + N)
 }
 
 /// The position of the next byte that means something in a string: a quote, a backslash or a
-/// control character; or the end. Eight bytes at a time.
-#[inline]
-pub(crate) fn find_special(text: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGHS: u64 = ONES << 7;
-    while let Some(chunk) = text.get(at..at + 8) {
-        let mut word = [0; 8];
-        word.copy_from_slice(chunk);
-        let word = u64::from_le_bytes(word);
-        // Each term has the high bit of a byte set where it matches. A borrow can add matches only
-        // above a true one, and the lowest is what counts.
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        let found = ((quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word))
-            & HIGHS;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+/// control character; or the end.
+#[inline(always)]
+pub(crate) fn find_special(text: &[u8], at: usize) -> usize {
+    // Keys and names are short: most searches end here.
+    match word_at(text, at) {
+        Some(word) => match special_in_word(word) {
+            Some(offset) => at + offset,
+            None => find_special_far(text, at + 8),
+        },
+        None => find_special_near_end(text, at),
+    }
+}
+
+/// As [`find_special`], when the eight bytes in front of `at` are none.
+#[inline(never)]
+fn find_special_far(text: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        if has_special(chunk) {
+            break;
+        }
+        at += CHUNK;
+    }
+    while let Some(word) = word_at(text, at) {
+        if let Some(offset) = special_in_word(word) {
+            return at + offset;
         }
         at += 8;
     }
-    while let Some(&byte) = text.get(at) {
-        if byte == b'"' || byte == b'\\' || byte < 0x20 {
-            break;
+    // The last word, of which a part was looked at before.
+    let last = text.len() - 8;
+    let offset = word_at(text, last).and_then(special_in_word);
+    last + offset.unwrap_or(8)
+}
+
+/// As [`find_special`], when fewer than eight bytes are left.
+#[inline(never)]
+fn find_special_near_end(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        let both =
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+        if special_in_word(both).is_none() {
+            return text.len();
         }
-        at += 1;
     }
-    at
+    let offset = rest.iter().position(|&byte| is_special(byte));
+    at + offset.unwrap_or(rest.len())
+}
+
+/// How many bytes of a long string are looked at in one step.
+const CHUNK: usize = 64;
+
+/// No branch for each byte: the compiler looks at many at once.
+fn has_special(chunk: &[u8; CHUNK]) -> bool {
+    chunk
+        .iter()
+        .fold(false, |found, &byte| found | is_special(byte))
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
+/// The eight bytes at `at`, if there are as many.
+#[inline]
+fn word_at(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..)?
+        .first_chunk()
+        .map(|chunk| u64::from_le_bytes(*chunk))
+}
+
+/// The position of the first special byte among eight.
+#[inline]
+fn special_in_word(word: u64) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGHS: u64 = ONES << 7;
+    // Each term has the high bit of a byte set where it matches. A borrow can add matches only
+    // above a true one, and the lowest is what counts.
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let backslash = word ^ (ONES * u64::from(b'\\'));
+    let found = ((quote.wrapping_sub(ONES) & !quote)
+        | (backslash.wrapping_sub(ONES) & !backslash)
+        | (word.wrapping_sub(ONES * 0x20) & !word))
+        & HIGHS;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_bytes_are_found_at_every_place_of_texts_of_every_length() {
+        for len in 0..200 {
+            let mut text = vec![b'x'; len];
+            for start in 0..=len {
+                assert_eq!(find_special(&text, start), len, "{len} from {start}");
+            }
+            for at in 0..len {
+                for special in [b'"', b'\\', 0, 0x1f] {
+                    text[at] = special;
+                    // A second one behind it must not be taken for the first.
+                    let second = (at + 3).min(len - 1);
+                    let before = std::mem::replace(&mut text[second], b'"');
+                    assert_eq!(find_special(&text, 0), at, "{special} of {len}");
+                    assert_eq!(find_special(&text, at), at);
+                    text[second] = before;
+                }
+                text[at] = [b'!', b'#', b'[', b']', 0x20, 0x7f, 0x80, 0xa2, 0xdc, 0xff][at % 10];
+            }
+        }
+    }
 }

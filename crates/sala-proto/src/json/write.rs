@@ -92,9 +92,19 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
+    let at = find_special(bytes, 0);
+    if at < bytes.len() {
+        write_escaped(out, bytes, at);
+    } else {
+        out.extend_from_slice(bytes);
+    }
+    out.push(b'"');
+}
+
+/// Appends text whose first special byte is at `at`.
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8], mut at: usize) {
     let mut from = 0;
     loop {
-        let at = find_special(bytes, from);
         out.extend_from_slice(&bytes[from..at]);
         let Some(&byte) = bytes.get(at) else { break };
         let short = match byte {
@@ -105,19 +115,19 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
             0x0a => b'n',
             0x0c => b'f',
             0x0d => b'r',
-            _ => {
-                let hex = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(hex[usize::from(byte >> 4)]);
-                out.push(hex[usize::from(byte & 15)]);
-                from = at + 1;
-                continue;
-            }
+            _ => 0,
         };
-        out.extend_from_slice(&[b'\\', short]);
+        if short == 0 {
+            let hex = b"0123456789abcdef";
+            out.extend_from_slice(b"\\u00");
+            out.push(hex[usize::from(byte >> 4)]);
+            out.push(hex[usize::from(byte & 15)]);
+        } else {
+            out.extend_from_slice(&[b'\\', short]);
+        }
         from = at + 1;
+        at = find_special(bytes, from);
     }
-    out.push(b'"');
 }
 
 impl<'w, 'b> Serializer for &'w mut JsonWriter<'b> {
