@@ -120,4 +120,5 @@ pub use sala_adapter::{IntoRooms, Room, RoomSet, SocketId};
 pub use sala_engine as engine;
 pub use sala_engine::http::{Cookie, Cors};
 pub use sala_engine::{DeflateConfig, Drain, Refusal, Request, SessionHandle, Transport};
+pub use sala_proto as parser;
 pub use sala_proto::{Args, Codec, Limits, RawArgs, Value};

@@ -128,6 +128,8 @@ impl Live {
         let mut table = nsp.inner.table.cached();
         let current = table.get(&nsp.inner.table).clone();
         let socket = self.make_socket(nsp, auth, restored.as_deref());
+        // Most clients are in one namespace; a list that grows by doubling starts with four.
+        self.members.reserve_exact(1);
         self.members.push(Member {
             socket: socket.clone(),
             table,

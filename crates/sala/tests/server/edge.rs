@@ -1,6 +1,6 @@
 //! The server behind HTTP.
 
-use sala::{Cors, Server};
+use sala::Server;
 use sala_testkit::http;
 use sala_testkit::ws::Ws;
 use tokio::net::TcpListener;
@@ -49,7 +49,7 @@ async fn the_path_may_be_another_c004() {
 #[cfg(feature = "client-files")]
 #[tokio::test]
 async fn the_client_is_served_beside_the_engine_c047_c053_c054_c055_j127_j129() {
-    let (_io, addr) = start(Server::builder().cors(Some(Cors::any()))).await;
+    let (_io, addr) = start(Server::builder().cors(Some(sala::Cors::any()))).await;
     let reply = http::get(addr, "/socket.io/socket.io.js?v=1").await;
     assert_eq!(reply.status, 200);
     assert_eq!(

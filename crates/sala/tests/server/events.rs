@@ -250,6 +250,21 @@ async fn handlers_of_one_event_run_in_the_order_they_were_added_e020() {
 }
 
 #[tokio::test]
+async fn handlers_added_or_removed_later_count_for_connected_clients() {
+    let io = Server::new();
+    let addr = serve(&io).await;
+    let mut client = Client::new(addr).await;
+    client.text(r#"421["late"]"#).await;
+    client.nothing_more().await;
+    io.on("late", async |_socket: Socket| "now");
+    client.text(r#"422["late"]"#).await;
+    client.expect(r#"432["now"]"#).await;
+    io.off("late");
+    client.text(r#"423["late"]"#).await;
+    client.nothing_more().await;
+}
+
+#[tokio::test]
 async fn of_several_handlers_the_one_with_an_answer_answers() {
     let io = Server::new();
     io.on("e", async |_socket: Socket| {})

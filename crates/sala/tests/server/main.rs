@@ -3,6 +3,7 @@
 mod acks;
 mod broadcast;
 mod close;
+mod codecs;
 mod connect;
 mod disconnect;
 mod dynamic;
@@ -12,9 +13,11 @@ mod events;
 mod gates;
 mod limits;
 mod middleware;
+mod polling;
 mod recovery;
 mod revision3;
 mod rooms;
+mod stress;
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
