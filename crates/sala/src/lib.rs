@@ -1,35 +1,57 @@
 //! A Socket.IO server: what a JavaScript client of any version connects to.
 //!
+//! A chat, whole:
+//!
 //! ```no_run
-//! use sala::{DisconnectReason, Server, Socket};
-//!
-//! #[tokio::main]
-//! async fn main() -> std::io::Result<()> {
-//!     let io = Server::new();
-//!
-//!     io.on_connect(async |socket: Socket, hello: Hello| {
-//!         socket.data().set("name", &hello.name)?;
-//!         socket.join("lobby");
-//!         socket.to("lobby").emit("joined", &hello.name)
-//!     })
-//!     .on("message", async |socket: Socket, (room, text): (String, String)| {
-//!         let name: Option<String> = socket.data().get("name");
-//!         socket.to(&room).emit("message", &(&room, name, text))
-//!     })
-//!     .on("rooms", async |socket: Socket| socket.rooms().iter().map(ToString::to_string).collect::<Vec<_>>())
-//!     .on("enter", async |socket: Socket, room: String| socket.join(room))
-//!     .on("typing", async |socket: Socket, room: String| socket.to(room).volatile().emit("typing", socket.id()))
-//!     .on_disconnecting(async |socket: Socket, reason: DisconnectReason| {
-//!         socket.to(socket.rooms()).emit("left", &(socket.id(), reason.as_str()))
-//!     });
-//!
-//!     println!("listening on http://127.0.0.1:3000");
-//!     io.listen("127.0.0.1:3000").await
-//! }
+//! use sala::{Attempt, DisconnectReason, Error, Refused, Server, Socket};
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Hello {
 //!     name: String,
+//! }
+//!
+//! /// Nobody comes in without a name.
+//! async fn check(attempt: Attempt) -> Result<(), Refused> {
+//!     let hello: Hello = attempt.auth()?;
+//!     Ok(attempt.data().set("name", &hello.name)?)
+//! }
+//!
+//! async fn connect(socket: Socket) -> Result<(), Error> {
+//!     socket.join("lobby");
+//!     socket.to("lobby").emit("joined", &name(&socket))
+//! }
+//!
+//! /// `socket.emit("message", "lobby", "hello")` reaches everybody else in the room.
+//! async fn message(socket: Socket, (room, text): (String, String)) -> Result<(), Error> {
+//!     socket.to(&room).emit("message", &(&room, name(&socket), text))
+//! }
+//!
+//! /// What a handler returns is the acknowledgement: `await socket.emitWithAck("enter", "news")`.
+//! async fn enter(socket: Socket, room: String) -> usize {
+//!     socket.join(&room);
+//!     socket.nsp().room_size(room)
+//! }
+//!
+//! async fn leaving(socket: Socket, reason: DisconnectReason) -> Result<(), Error> {
+//!     socket.to(socket.rooms()).emit("left", &(name(&socket), reason.as_str()))
+//! }
+//!
+//! fn name(socket: &Socket) -> Option<String> {
+//!     socket.data().get("name")
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let io = Server::new();
+//!     io.admit(check)
+//!         .on_connect(connect)
+//!         .on("message", message)
+//!         .on("enter", enter)
+//!         .on("typing", async |socket: Socket, room: String| {
+//!             socket.to(room).volatile().emit("typing", &name(&socket))
+//!         })
+//!         .on_disconnecting(leaving);
+//!     io.listen("127.0.0.1:3000").await
 //! }
 //! ```
 //!
@@ -41,7 +63,7 @@
 //!   const socket = io({ auth: { name: "Ada" } });
 //!   socket.on("message", (room, name, text) => console.log(room, name, text));
 //!   socket.emit("message", "lobby", "hello");
-//!   const rooms = await socket.emitWithAck("rooms");
+//!   socket.emitWithAck("enter", "news").then((members) => console.log(members));
 //! </script>
 //! ```
 //!
