@@ -191,8 +191,9 @@ async fn serve(options: Serve) -> Result<(), String> {
     chat::chat(&io);
     let listener = listen(&options.host, options.port).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let stop =
+        chat::asked_to_stop().map_err(|error| format!("cannot listen to signals: {error}"))?;
     announce(address);
-    let stop = chat::asked_to_stop();
     let drain = Drain {
         grace: options.grace,
         ..Drain::default()

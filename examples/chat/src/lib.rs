@@ -43,10 +43,7 @@ async fn message(socket: Socket, said: String) -> HandlerResult<Value> {
     let (Some(text), Some((name, room))) = (clean(&said, 2000), whereabouts(&socket)) else {
         return Ok(json!({ "error": "A message has 1 to 2000 characters." }));
     };
-    let (id, now) = (
-        socket.id().as_str(),
-        SystemTime::now().duration_since(UNIX_EPOCH)?,
-    );
+    let (id, now) = (socket.id(), SystemTime::now().duration_since(UNIX_EPOCH)?);
     let message = json!({ "id": id, "name": name, "room": room, "text": text, "time": now.as_millis() as u64 });
     let everybody = socket.nsp().to(format!("#{room}"));
     everybody.emit("message", &message)?;
@@ -58,10 +55,7 @@ async fn typing(socket: Socket) -> Result<(), Error> {
         return Ok(());
     };
     let others = socket.volatile().to(format!("#{room}"));
-    others.emit(
-        "typing",
-        &json!({ "id": socket.id().as_str(), "name": name }),
-    )
+    others.emit("typing", &json!({ "id": socket.id(), "name": name }))
 }
 
 /// Tells everybody who is where, one after the other, so that the last list told is the latest.
@@ -72,7 +66,7 @@ async fn presence(socket: Socket) -> Result<(), Error> {
     for other in socket.nsp().fetch_sockets().await? {
         if let Some(room) = other.data().get("room") {
             let name = other.data().get::<String>("name");
-            let person = json!({ "id": other.id().as_str(), "name": name });
+            let person = json!({ "id": other.id(), "name": name });
             rooms.entry(room).or_default().push(person);
         }
     }

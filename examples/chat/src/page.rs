@@ -40,21 +40,35 @@ pub async fn serve(
     .await
 }
 
-/// Resolves on Ctrl-C, and where there is one on SIGTERM.
-pub async fn asked_to_stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+/// Resolves on Ctrl-C, and where there is one on SIGTERM. Listens from the call on, not from the first poll.
+///
+/// # Errors
+///
+/// If the signals cannot be listened to.
+#[cfg(unix)]
+pub fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    // An error means that no signal will ever come; then stopping now is better than never.
-    tokio::signal::ctrl_c().await.ok();
+    })
+}
+
+/// Resolves on Ctrl-C. Listens from the call on, not from the first poll.
+///
+/// # Errors
+///
+/// If Ctrl-C cannot be listened to.
+#[cfg(windows)]
+pub fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let mut ctrl_c = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        ctrl_c.recv().await;
+    })
 }
 
 /// The files of the page, built into the program.
