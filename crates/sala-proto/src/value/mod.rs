@@ -1,12 +1,13 @@
 //! A value tree with binary in it.
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 
 mod de;
+mod object;
 mod ser;
 
 pub(crate) use de::Tree;
+pub use object::Object;
 pub use ser::to_value;
 
 /// Data of any shape: JSON's values and bytes. Objects keep the order of their keys.
@@ -109,76 +110,6 @@ impl Number {
 impl From<u64> for Number {
     fn from(n: u64) -> Self {
         i64::try_from(n).map_or(Self::UInt(n), Self::Int)
-    }
-}
-
-/// Named values in the order in which they were added.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Object(Box<IndexMap<String, Value>>);
-
-impl Object {
-    /// An object without members.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The member of this name.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key)
-    }
-
-    /// The member of this name.
-    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.0.get_mut(key)
-    }
-
-    /// Adds a member, or replaces its value in its old place; returns the old value.
-    pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
-        self.0.insert(key.into(), value.into())
-    }
-
-    /// Takes a member out; the others keep their order.
-    pub fn remove(&mut self, key: &str) -> Option<Value> {
-        self.0.shift_remove(key)
-    }
-
-    /// How many members there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is no member.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The members in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
-    }
-}
-
-impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Object {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
-        Self(Box::new(
-            members
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        ))
-    }
-}
-
-impl IntoIterator for Object {
-    type Item = (String, Value);
-    type IntoIter = indexmap::map::IntoIter<String, Value>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
     }
 }
 
