@@ -6,14 +6,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, StatusCode, header};
 use sala::engine::{
-    App, CloseReason, Connection, Data, Engine, EngineConfig, EngineLayer, Frame, Otherwise, Refusal, Scope, SessionHandle, serve,
+    App, CloseReason, Connection, Data, Engine, EngineConfig, EngineLayer, Frame, Otherwise,
+    Refusal, Scope, SessionHandle, serve,
 };
 use sala::{Attempt, Bytes, Recovery, Refused, Server, Socket, Value};
 use sala_interop::server::{application::HEADER_TIMEOUT, echo_frame, listen, terminated};
 use serde_json::json;
 use tower_layer::Layer;
 
-const TEXTS: [&str; 5] = ["てすと", "Я Б Г Д Ж Й", "Ä ä Ü ü ß", "utf8 — string", "utf8 — string"];
+const TEXTS: [&str; 5] = [
+    "てすと",
+    "Я Б Г Д Ж Й",
+    "Ä ä Ü ü ß",
+    "utf8 — string",
+    "utf8 — string",
+];
 
 type Sent = Result<(), sala::Error>;
 
@@ -50,7 +57,9 @@ fn handshake(socket: &Socket) -> serde_json::Value {
 
 /// A time as JavaScript writes dates.
 fn rfc3339(time: SystemTime) -> String {
-    let millis = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let millis = time
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
     let (days, of_day) = ((millis / 86_400_000) as i64, millis % 86_400_000);
     // Days since 0000-03-01, in eras of 400 years.
     let shifted = days + 719_468;
@@ -59,7 +68,11 @@ fn rfc3339(time: SystemTime) -> String {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hours, minutes) = (of_day / 3_600_000, of_day / 60_000 % 60);
     let (seconds, millis) = (of_day / 1000 % 60, of_day % 1000);
@@ -69,7 +82,11 @@ fn rfc3339(time: SystemTime) -> String {
 /// `{hello: "lol", message: bytes, goodbye: "gotcha"}`.
 fn is_the_mixed_object(value: &Value) -> bool {
     let text = |key| value.get(key).and_then(Value::as_str);
-    text("hello") == Some("lol") && text("goodbye") == Some("gotcha") && value.get("message").is_some_and(|value| value.as_binary().is_some())
+    text("hello") == Some("lol")
+        && text("goodbye") == Some("gotcha")
+        && value
+            .get("message")
+            .is_some_and(|value| value.as_binary().is_some())
 }
 
 fn socket_server() -> Server {
@@ -82,18 +99,26 @@ fn socket_server() -> Server {
         })
         .build();
 
-    io.admit(async |attempt: Attempt| match attempt.handshake().query("fail") {
-        Some(_) => Err(Refused::new("Auth failed (main namespace)")),
-        None => Ok(()),
-    });
-    io.of("/foo").on("getId", async |socket: Socket| socket.id().to_string());
+    io.admit(
+        async |attempt: Attempt| match attempt.handshake().query("fail") {
+            Some(_) => Err(Refused::new("Auth failed (main namespace)")),
+            None => Ok(()),
+        },
+    );
+    io.of("/foo")
+        .on("getId", async |socket: Socket| socket.id().to_string());
     for name in ["/timeout_socket", "/valid", "/asd"] {
         drop(io.of(name));
     }
-    io.of("/abc").on_connect(async |socket: Socket| -> Sent { socket.emit("handshake", &handshake(&socket)) });
-    io.of("/no").admit(async |_: Attempt| Err::<(), _>("Auth failed (custom namespace)"));
+    io.of("/abc").on_connect(async |socket: Socket| -> Sent {
+        socket.emit("handshake", &handshake(&socket))
+    });
+    io.of("/no")
+        .admit(async |_: Attempt| Err::<(), _>("Auth failed (custom namespace)"));
 
-    io.on("hi", async |socket: Socket| -> Sent { socket.emit("hi", &()) });
+    io.on("hi", async |socket: Socket| -> Sent {
+        socket.emit("hi", &())
+    });
     io.on("echo", async |_: Socket, value: Value| value);
     io.on("ack", async |socket: Socket| -> Sent {
         if let Ok((5, reply)) = socket.emit_with_ack::<(i64, Value)>("ack", &()).await
@@ -104,12 +129,26 @@ fn socket_server() -> Server {
         Ok(())
     });
     io.on("getAckDate", async |_: Socket| rfc3339(SystemTime::now()));
-    io.on("getDate", async |socket: Socket| -> Sent { socket.emit("takeDate", &rfc3339(SystemTime::now())) });
-    io.on("getDateObj", async |socket: Socket| -> Sent { socket.emit("takeDateObj", &json!({"date": rfc3339(SystemTime::now())})) });
-    io.on("getUtf8", async |socket: Socket| -> Sent { TEXTS.iter().try_for_each(|text| socket.emit("takeUtf8", text)) });
-    io.on("false", async |socket: Socket| -> Sent { socket.emit("false", &false) });
-    io.on("doge", async |socket: Socket| -> Sent { socket.emit("doge", &Bytes::from_static(b"asdfasdf")) });
-    io.on("getbin", async |socket: Socket| -> Sent { socket.emit("takebin", &Bytes::from_static(b"asdfasdf")) });
+    io.on("getDate", async |socket: Socket| -> Sent {
+        socket.emit("takeDate", &rfc3339(SystemTime::now()))
+    });
+    io.on("getDateObj", async |socket: Socket| -> Sent {
+        socket.emit("takeDateObj", &json!({"date": rfc3339(SystemTime::now())}))
+    });
+    io.on("getUtf8", async |socket: Socket| -> Sent {
+        TEXTS
+            .iter()
+            .try_for_each(|text| socket.emit("takeUtf8", text))
+    });
+    io.on("false", async |socket: Socket| -> Sent {
+        socket.emit("false", &false)
+    });
+    io.on("doge", async |socket: Socket| -> Sent {
+        socket.emit("doge", &Bytes::from_static(b"asdfasdf"))
+    });
+    io.on("getbin", async |socket: Socket| -> Sent {
+        socket.emit("takebin", &Bytes::from_static(b"asdfasdf"))
+    });
     io.on("getHandshake", async |socket: Socket| handshake(&socket));
     io.on("getId", async |socket: Socket| socket.id().to_string());
     binary_events(&io);
@@ -118,8 +157,12 @@ fn socket_server() -> Server {
 
 /// Events that want bytes; anything else is not answered.
 fn binary_events(io: &Server) {
-    io.on("buffa", async |socket: Socket, _: Bytes| -> Sent { socket.emit("buffack", &()) });
-    io.on("blob", async |socket: Socket, _: Bytes| -> Sent { socket.emit("back", &()) });
+    io.on("buffa", async |socket: Socket, _: Bytes| -> Sent {
+        socket.emit("buffack", &())
+    });
+    io.on("blob", async |socket: Socket, _: Bytes| -> Sent {
+        socket.emit("back", &())
+    });
     for name in ["jsonbuff", "jsonblob"] {
         io.on(name, async move |socket: Socket, value: Value| -> Sent {
             if is_the_mixed_object(&value) {
@@ -128,16 +171,24 @@ fn binary_events(io: &Server) {
             Ok(())
         });
     }
-    io.on("abuff1", async |socket: Socket, _: Bytes| steps(&socket).buffers.store(1, Ordering::Relaxed));
+    io.on("abuff1", async |socket: Socket, _: Bytes| {
+        steps(&socket).buffers.store(1, Ordering::Relaxed)
+    });
     io.on("abuff2", async |socket: Socket, _: String| -> Sent {
         if steps(&socket).buffers.load(Ordering::Relaxed) == 1 {
             socket.emit("abuff2-ack", &())?;
         }
         Ok(())
     });
-    io.on("blob1", async |socket: Socket, _: Bytes| steps(&socket).blobs.store(1, Ordering::Relaxed));
+    io.on("blob1", async |socket: Socket, _: Bytes| {
+        steps(&socket).blobs.store(1, Ordering::Relaxed)
+    });
     io.on("blob2", async |socket: Socket, text: String| {
-        let next = if text == "second" && steps(&socket).blobs.load(Ordering::Relaxed) == 1 { 2 } else { 0 };
+        let next = if text == "second" && steps(&socket).blobs.load(Ordering::Relaxed) == 1 {
+            2
+        } else {
+            0
+        };
         steps(&socket).blobs.store(next, Ordering::Relaxed);
     });
     io.on("blob3", async |socket: Socket, _: Bytes| -> Sent {
@@ -165,7 +216,9 @@ impl App for Talker {
 impl Connection for TalkerConnection {
     fn message(&mut self, data: Data<'_>, _: &mut Scope<'_, '_>) {
         let answer = match &data {
-            Data::Text("give binary") => Frame::binary(|buf| buf.extend_from_slice(&[0, 1, 2, 3, 4])),
+            Data::Text("give binary") => {
+                Frame::binary(|buf| buf.extend_from_slice(&[0, 1, 2, 3, 4]))
+            }
             Data::Text("give utf8") => echo_frame(&Data::Text("пойду спать всем спокойной ночи")),
             Data::Text("sendHeaders") => {
                 let headers: HashMap<_, _> = self.0.request().headers().collect();
@@ -189,12 +242,22 @@ fn engine_config() -> EngineConfig {
             if denied { Err(Refusal::new()) } else { Ok(()) }
         })
         .on_initial_headers(|headers, _| {
-            let fixed = ["1=1; Max-Age=86400", "2=2; Path=/; HttpOnly; Secure; SameSite=Strict", "3=3; Max-Age=0"];
+            let fixed = [
+                "1=1; Max-Age=86400",
+                "2=2; Path=/; HttpOnly; Secure; SameSite=Strict",
+                "3=3; Max-Age=0",
+            ];
             for cookie in fixed {
                 headers.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
             }
-            let now = format!("4=4; Expires={}", httpdate::fmt_http_date(SystemTime::now()));
-            headers.append(header::SET_COOKIE, HeaderValue::try_from(now).expect("a date is a legal header value"));
+            let now = format!(
+                "4=4; Expires={}",
+                httpdate::fmt_http_date(SystemTime::now())
+            );
+            headers.append(
+                header::SET_COOKIE,
+                HeaderValue::try_from(now).expect("a date is a legal header value"),
+            );
         })
 }
 

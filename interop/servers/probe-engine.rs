@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sala_engine::{
-    App, CloseReason, Connection, ConnectionEvent, Data, Engine, EngineConfig, EngineLayer, PacketType, Scope,
-    SessionHandle, serve,
+    App, CloseReason, Connection, ConnectionEvent, Data, Engine, EngineConfig, EngineLayer,
+    PacketType, Scope, SessionHandle, serve,
 };
 use sala_interop::server::application::{HEADER_TIMEOUT, Middlewares, Pages};
 use sala_interop::server::channel::{bytes, report, serve_commands};
@@ -16,7 +16,15 @@ use sala_interop::server::{data_value, echo_frame, listen, message_frame, option
 use serde_json::{Value, json};
 use tower_layer::Layer;
 
-const TRACEABLE: [&str; 7] = ["packet", "packetCreate", "flush", "drain", "heartbeat", "upgrading", "upgrade"];
+const TRACEABLE: [&str; 7] = [
+    "packet",
+    "packetCreate",
+    "flush",
+    "drain",
+    "heartbeat",
+    "upgrading",
+    "upgrade",
+];
 
 /// Every session that was ever opened: tests also command those that have ended.
 type Sessions = Arc<Mutex<HashMap<String, Arc<Session>>>>;
@@ -50,8 +58,14 @@ impl App for Probe {
 
     fn connect(&self, handle: &SessionHandle, _: &mut Scope<'_, '_>) -> ProbeConnection {
         let id = handle.id().to_string();
-        let session = Arc::new(Session { handle: handle.clone(), sent: Mutex::default() });
-        self.sessions.lock().expect("no panic inside").insert(id.clone(), session.clone());
+        let session = Arc::new(Session {
+            handle: handle.clone(),
+            sent: Mutex::default(),
+        });
+        self.sessions
+            .lock()
+            .expect("no panic inside")
+            .insert(id.clone(), session.clone());
         let request = handle.request();
         report(
             "open",
@@ -66,7 +80,10 @@ impl App for Probe {
                 "state": state(handle),
             }),
         );
-        let wanted: Vec<&str> = TRACEABLE.into_iter().filter(|kind| options::reports(&self.options, kind)).collect();
+        let wanted: Vec<&str> = TRACEABLE
+            .into_iter()
+            .filter(|kind| options::reports(&self.options, kind))
+            .collect();
         let (observed, own_id) = (Arc::downgrade(&session), id.clone());
         handle.observe(move |event| {
             if let Some(session) = observed.upgrade() {
@@ -74,7 +91,11 @@ impl App for Probe {
             }
             trace(event, &own_id, &wanted);
         });
-        ProbeConnection { session, id, echo: self.options["echo"] == true }
+        ProbeConnection {
+            session,
+            id,
+            echo: self.options["echo"] == true,
+        }
     }
 }
 
@@ -88,7 +109,9 @@ impl Connection for ProbeConnection {
     }
 
     fn close(&mut self, reason: CloseReason, description: Option<&str>, _: &mut Scope<'_, '_>) {
-        let queued = std::mem::take(&mut *self.session.sent.lock().expect("no panic inside")).queued.len();
+        let queued = std::mem::take(&mut *self.session.sent.lock().expect("no panic inside"))
+            .queued
+            .len();
         let fields = json!({"id": self.id, "reason": reason.as_str(), "description": description, "queued": queued, "state": "closed"});
         report("close", fields);
     }
@@ -116,8 +139,14 @@ impl Session {
 
 fn trace(event: &ConnectionEvent<'_>, id: &str, wanted: &[&str]) {
     let (kind, mut fields) = match event {
-        ConnectionEvent::Upgrading(transport) => ("upgrading", json!({"transport": options::transport_name(*transport)})),
-        ConnectionEvent::Upgrade(transport) => ("upgrade", json!({"transport": options::transport_name(*transport)})),
+        ConnectionEvent::Upgrading(transport) => (
+            "upgrading",
+            json!({"transport": options::transport_name(*transport)}),
+        ),
+        ConnectionEvent::Upgrade(transport) => (
+            "upgrade",
+            json!({"transport": options::transport_name(*transport)}),
+        ),
         ConnectionEvent::Packet { kind, data } => {
             let empty = matches!(data, Data::Text(""));
             let mut packet = json!({"type": kind_name(*kind)});
@@ -134,7 +163,10 @@ fn trace(event: &ConnectionEvent<'_>, id: &str, wanted: &[&str]) {
                 // After the digit of the packet type.
                 json!(String::from_utf8_lossy(&packet.payload()[1..]))
             };
-            ("packetCreate", json!({"packet": {"type": kind_name(*kind), "data": data}}))
+            (
+                "packetCreate",
+                json!({"packet": {"type": kind_name(*kind), "data": data}}),
+            )
         }
         ConnectionEvent::Flush(count) => ("flush", json!({"packets": vec!["message"; *count]})),
         ConnectionEvent::Drain => ("drain", json!({})),
@@ -179,14 +211,23 @@ async fn find(command: &Value, sessions: &Sessions) -> Result<Arc<Session>, Stri
     Err(format!("no socket {id}"))
 }
 
-async fn run(name_of_command: String, command: Value, engine: Engine<Probe>, sessions: Sessions) -> Result<Value, String> {
+async fn run(
+    name_of_command: String,
+    command: Value,
+    engine: Engine<Probe>,
+    sessions: Sessions,
+) -> Result<Value, String> {
     let session = async || find(&command, &sessions).await;
     match name_of_command.as_str() {
         "sync" => Ok(Value::Null),
         "send" => Ok(send(&*session().await?, &command)),
         "close" => {
             let session = session().await?;
-            if command["discard"] == true { session.handle.close_now() } else { session.handle.close() }
+            if command["discard"] == true {
+                session.handle.close_now()
+            } else {
+                session.handle.close()
+            }
             Ok(Value::Null)
         }
         "state" => {
@@ -201,7 +242,11 @@ async fn run(name_of_command: String, command: Value, engine: Engine<Probe>, ses
             }))
         }
         "count" => {
-            let ids: Vec<_> = engine.sessions().iter().map(|session| session.id().to_string()).collect();
+            let ids: Vec<_> = engine
+                .sessions()
+                .iter()
+                .map(|session| session.id().to_string())
+                .collect();
             Ok(json!({"count": engine.clients_count(), "ids": ids}))
         }
         "closeEngine" => {
@@ -214,9 +259,16 @@ async fn run(name_of_command: String, command: Value, engine: Engine<Probe>, ses
 
 fn send(session: &Session, command: &Value) -> Value {
     for i in 0..command["repeat"].as_u64().unwrap_or(1) {
-        let callback = command.get("callback").map(|callback| json!({"callback": callback, "i": i}));
+        let callback = command
+            .get("callback")
+            .map(|callback| json!({"callback": callback, "i": i}));
         // Accounted for before it is sent: the writer may be faster than this line.
-        session.sent.lock().expect("no panic inside").queued.push(callback);
+        session
+            .sent
+            .lock()
+            .expect("no panic inside")
+            .queued
+            .push(callback);
         let frame = message_frame(&command["data"]).compress(command["compress"] != false);
         if session.handle.send(frame).is_err() {
             session.sent.lock().expect("no panic inside").queued.pop();
@@ -229,11 +281,19 @@ fn send(session: &Session, command: &Value) -> Value {
 async fn main() -> std::io::Result<()> {
     let options = options::read();
     let sessions = Sessions::default();
-    let probe = Probe { options: options.clone(), sessions: sessions.clone() };
+    let probe = Probe {
+        options: options.clone(),
+        sessions: sessions.clone(),
+    };
     let engine = Engine::new(options::engine(&options, EngineConfig::new()), probe);
-    let service = Middlewares::of(&options, EngineLayer::new(engine.clone()).layer(Pages::of(&options)));
+    let service = Middlewares::of(
+        &options,
+        EngineLayer::new(engine.clone()).layer(Pages::of(&options)),
+    );
     let commanded = engine.clone();
-    tokio::spawn(serve_commands(move |name, command| run(name, command, commanded.clone(), sessions.clone())));
+    tokio::spawn(serve_commands(move |name, command| {
+        run(name, command, commanded.clone(), sessions.clone())
+    }));
     let stop = async {
         terminated().await;
         engine.close();

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 use sala_engine::http::Cors;
-use sala_engine::{App, CloseReason, Connection, Data, Engine, EngineConfig, EngineLayer, Otherwise, Scope, SessionHandle, serve};
+use sala_engine::{
+    App, CloseReason, Connection, Data, Engine, EngineConfig, EngineLayer, Otherwise, Scope,
+    SessionHandle, serve,
+};
 use sala_interop::server::{application, echo_frame, listen, terminated};
 use tower_layer::Layer;
 
@@ -43,5 +46,11 @@ async fn main() -> std::io::Result<()> {
         terminated().await;
         engine.close();
     };
-    serve(listen("PORT", 3000).await, service, application::HEADER_TIMEOUT, stop).await
+    serve(
+        listen("PORT", 3000).await,
+        service,
+        application::HEADER_TIMEOUT,
+        stop,
+    )
+    .await
 }

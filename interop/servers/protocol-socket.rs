@@ -22,7 +22,12 @@ async fn main() -> std::io::Result<()> {
         .build();
     io.on_connect(greet);
     io.of("/custom").on_connect(greet);
-    io.on("message", async |socket: Socket, args: RawArgs| -> Result<(), sala::Error> { socket.emit("message-back", &args) });
+    io.on(
+        "message",
+        async |socket: Socket, args: RawArgs| -> Result<(), sala::Error> {
+            socket.emit("message-back", &args)
+        },
+    );
     io.on("message-with-ack", async |_: Socket, args: RawArgs| args);
 
     let listener = listen("PORT", 3000).await;

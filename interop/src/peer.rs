@@ -29,7 +29,7 @@ pub fn peer() -> Peer {
 pub fn differs(row: &str, why: &str) -> bool {
     let reference = peer() == Peer::Reference;
     if reference {
-        println!("{row} is not asserted of the reference: {why}");
+        eprintln!("{row} is not asserted of the reference: {why}");
     }
     reference
 }
@@ -39,7 +39,7 @@ pub fn differs(row: &str, why: &str) -> bool {
 pub fn departs(row: &str, why: &str) -> bool {
     let sala = peer() == Peer::Sala;
     if sala {
-        println!("{row} is not asserted of Sala: {why}");
+        eprintln!("{row} is not asserted of Sala: {why}");
     }
     sala
 }
@@ -59,13 +59,19 @@ pub fn fixture(name: &str) -> ChildBuilder {
 
 /// Prepares to run a script with Node.js.
 pub fn node(script: &Path) -> ChildBuilder {
-    assert!(project_dir().join("node_modules").is_dir(), "run scripts/setup-tests.sh first: interop/node_modules is missing");
+    assert!(
+        project_dir().join("node_modules").is_dir(),
+        "run scripts/setup-tests.sh first: interop/node_modules is missing"
+    );
     Child::command("node").arg(script)
 }
 
 /// A program of this package: cargo puts it beside the `deps` folder in which the test program lies.
 fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its program");
-    let folder = test.parent().and_then(Path::parent).expect("test programs lie in target/<profile>/deps");
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("test programs lie in target/<profile>/deps");
     folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }

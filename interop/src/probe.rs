@@ -70,8 +70,15 @@ impl Probe {
     }
 
     async fn of(name: &str, options: Value) -> Self {
-        let child = fixture(name).env("PROBE_OPTIONS", options.to_string()).start().await;
-        Self { child, events: VecDeque::new(), commands: 0 }
+        let child = fixture(name)
+            .env("PROBE_OPTIONS", options.to_string())
+            .start()
+            .await;
+        Self {
+            child,
+            events: VecDeque::new(),
+            commands: 0,
+        }
     }
 
     /// Where it listens.
@@ -127,7 +134,11 @@ impl Probe {
 
     /// The next event of this name that fits.
     #[track_caller]
-    pub fn event_where(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> impl Future<Output = Value> {
+    pub fn event_where(
+        &mut self,
+        name: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> impl Future<Output = Value> {
         let what = format!("the event `{name}`");
         within(&what, async move {
             let fits = |event: &Value| event["ev"] == name && fits(event);
@@ -147,7 +158,10 @@ impl Probe {
     /// Takes the events of this name that have happened so far.
     pub async fn taken(&mut self, name: &str) -> Vec<Value> {
         self.run(json!({"do": "sync"})).await;
-        let (taken, kept) = self.events.drain(..).partition(|event: &Value| event["ev"] == name);
+        let (taken, kept) = self
+            .events
+            .drain(..)
+            .partition(|event: &Value| event["ev"] == name);
         self.events = kept;
         taken.into()
     }
@@ -158,7 +172,10 @@ impl Probe {
         let place = std::panic::Location::caller();
         async move {
             let taken = self.taken(name).await;
-            assert!(taken.is_empty(), "no `{name}` is expected, but {taken:?} ({place})");
+            assert!(
+                taken.is_empty(),
+                "no `{name}` is expected, but {taken:?} ({place})"
+            );
         }
     }
 
@@ -169,7 +186,9 @@ impl Probe {
     }
 
     async fn read(&mut self) -> Value {
-        let Some(line) = self.child.line().await else { panic!("the server has ended") };
+        let Some(line) = self.child.line().await else {
+            panic!("the server has ended")
+        };
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("the server printed {line:?}"))
     }
 }

@@ -52,7 +52,11 @@ impl Sio {
     /// When the server refuses.
     #[track_caller]
     pub fn join_with(&mut self, nsp: &str, payload: &str) -> impl Future<Output = String> {
-        let prefix = if nsp == "/" { "40".to_owned() } else { format!("40{nsp},") };
+        let prefix = if nsp == "/" {
+            "40".to_owned()
+        } else {
+            format!("40{nsp},")
+        };
         let place = std::panic::Location::caller();
         async move {
             self.ws.text(format!("{prefix}{payload}")).await;

@@ -22,12 +22,22 @@ impl Crowd {
 
     async fn gather_with(options: Value, rooms: &[&[&str]]) -> Self {
         let probe = Probe::start(options).await;
-        let mut crowd = Self { probe, clients: vec![], ids: vec![] };
+        let mut crowd = Self {
+            probe,
+            clients: vec![],
+            ids: vec![],
+        };
         for rooms in rooms {
             let (client, id) = Sio::connect(crowd.probe.addr()).await;
-            crowd.probe.event_where("connection", |connection| connection["id"] == *id).await;
+            crowd
+                .probe
+                .event_where("connection", |connection| connection["id"] == *id)
+                .await;
             if !rooms.is_empty() {
-                crowd.probe.run(json!({"do": "join", "socket": id, "rooms": rooms})).await;
+                crowd
+                    .probe
+                    .run(json!({"do": "join", "socket": id, "rooms": rooms}))
+                    .await;
             }
             crowd.clients.push(client);
             crowd.ids.push(id);
@@ -39,7 +49,10 @@ impl Crowd {
     async fn reaches(&mut self, mut command: Value, expected: &[usize]) {
         command["do"] = json!("emit");
         command["args"] = json!(["x"]);
-        if command["flags"].as_array().is_some_and(|flags| flags.contains(&json!("volatile"))) {
+        if command["flags"]
+            .as_array()
+            .is_some_and(|flags| flags.contains(&json!("volatile")))
+        {
             // Whether a transport is idle again cannot be seen from outside.
             tokio::time::sleep(sala_testkit::polling::SETTLE).await;
         }
@@ -64,7 +77,9 @@ async fn rooms_add_up_and_nobody_gets_a_packet_twice() {
     crowd.reaches(json!({"to": ["a"]}), &[0]).await;
     crowd.reaches(json!({"to": "b"}), &[0, 1]).await;
     crowd.reaches(json!({"to": ["a", "b"]}), &[0, 1]).await;
-    crowd.reaches(json!({"to": ["a"], "inside": ["c", "b"]}), &[0, 1, 2]).await;
+    crowd
+        .reaches(json!({"to": ["a"], "inside": ["c", "b"]}), &[0, 1, 2])
+        .await;
     crowd.reaches(json!({"to": ["nobody"]}), &[]).await;
 }
 
@@ -75,8 +90,12 @@ async fn exclusions_win() {
     let third = crowd.ids[2].clone();
     crowd.reaches(json!({"except": ["a"]}), &[1, 2, 3]).await;
     crowd.reaches(json!({"except": ["b", third]}), &[3]).await;
-    crowd.reaches(json!({"to": ["b", "c"], "except": ["a"]}), &[1, 2]).await;
-    crowd.reaches(json!({"to": ["a"], "except": ["a"]}), &[]).await;
+    crowd
+        .reaches(json!({"to": ["b", "c"], "except": ["a"]}), &[1, 2])
+        .await;
+    crowd
+        .reaches(json!({"to": ["a"], "except": ["a"]}), &[])
+        .await;
 }
 
 #[tokio::test]
@@ -85,8 +104,12 @@ async fn every_socket_is_a_room() {
     let mut crowd = Crowd::gather(&[&[], &[]]).await;
     let (first, second) = (crowd.ids[0].clone(), crowd.ids[1].clone());
     crowd.reaches(json!({"to": [second]}), &[1]).await;
-    crowd.reaches(json!({"socket": first, "to": [second]}), &[1]).await;
-    crowd.reaches(json!({"socket": first, "to": [first]}), &[]).await;
+    crowd
+        .reaches(json!({"socket": first, "to": [second]}), &[1])
+        .await;
+    crowd
+        .reaches(json!({"socket": first, "to": [first]}), &[])
+        .await;
 }
 
 #[tokio::test]
@@ -94,12 +117,30 @@ async fn a_socket_broadcasts_to_all_but_itself() {
     // E057, E058, E059, G005, G008
     let mut crowd = Crowd::gather(&[&["a"], &["a"], &[]]).await;
     let sender = crowd.ids[0].clone();
-    crowd.reaches(json!({"socket": sender, "flags": ["broadcast"]}), &[1, 2]).await;
-    crowd.reaches(json!({"socket": sender, "to": ["a"]}), &[1]).await;
-    crowd.reaches(json!({"socket": sender, "except": ["a"]}), &[2]).await;
-    crowd.reaches(json!({"socket": sender, "flags": ["local"]}), &[1, 2]).await;
-    crowd.reaches(json!({"socket": sender, "flags": ["volatile"], "to": ["a"]}), &[1]).await;
-    crowd.reaches(json!({"socket": sender, "compress": false, "flags": ["broadcast"]}), &[1, 2]).await;
+    crowd
+        .reaches(json!({"socket": sender, "flags": ["broadcast"]}), &[1, 2])
+        .await;
+    crowd
+        .reaches(json!({"socket": sender, "to": ["a"]}), &[1])
+        .await;
+    crowd
+        .reaches(json!({"socket": sender, "except": ["a"]}), &[2])
+        .await;
+    crowd
+        .reaches(json!({"socket": sender, "flags": ["local"]}), &[1, 2])
+        .await;
+    crowd
+        .reaches(
+            json!({"socket": sender, "flags": ["volatile"], "to": ["a"]}),
+            &[1],
+        )
+        .await;
+    crowd
+        .reaches(
+            json!({"socket": sender, "compress": false, "flags": ["broadcast"]}),
+            &[1, 2],
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -107,8 +148,13 @@ async fn a_socket_that_left_its_own_room_is_no_longer_excluded() {
     // E062
     let mut crowd = Crowd::gather(&[&[], &[]]).await;
     let sender = crowd.ids[0].clone();
-    crowd.probe.run(json!({"do": "leave", "socket": sender, "rooms": sender})).await;
-    crowd.reaches(json!({"socket": sender, "flags": ["broadcast"]}), &[0, 1]).await;
+    crowd
+        .probe
+        .run(json!({"do": "leave", "socket": sender, "rooms": sender}))
+        .await;
+    crowd
+        .reaches(json!({"socket": sender, "flags": ["broadcast"]}), &[0, 1])
+        .await;
 }
 
 #[tokio::test]
@@ -117,7 +163,9 @@ async fn local_and_compress_reach_everyone_on_one_server() {
     let mut crowd = Crowd::gather(&[&["a"], &[]]).await;
     crowd.reaches(json!({"flags": ["local"]}), &[0, 1]).await;
     crowd.reaches(json!({"compress": false}), &[0, 1]).await;
-    crowd.reaches(json!({"flags": ["volatile"], "to": ["a"]}), &[0]).await;
+    crowd
+        .reaches(json!({"flags": ["volatile"], "to": ["a"]}), &[0])
+        .await;
 }
 
 #[tokio::test]
@@ -128,9 +176,17 @@ async fn compression_is_chosen_per_emit() {
         let session = Polling::open(probe.addr(), "/socket.io/").await;
         session.send("40").await;
         session.poll().await;
-        let command = json!({"do": "emit", "args": ["big", "x".repeat(2000)], "compress": compress});
+        let command =
+            json!({"do": "emit", "args": ["big", "x".repeat(2000)], "compress": compress});
         probe.run(command).await;
-        let reply = sala_testkit::http::send(probe.addr(), "GET", &session.target, &[("Accept-Encoding", "gzip")], b"").await;
+        let reply = sala_testkit::http::send(
+            probe.addr(),
+            "GET",
+            &session.target,
+            &[("Accept-Encoding", "gzip")],
+            b"",
+        )
+        .await;
         assert_eq!(reply.header("content-encoding"), encoding);
         session.send("1").await;
     }
@@ -140,14 +196,22 @@ async fn compression_is_chosen_per_emit() {
 async fn everyone_is_asked_and_the_answers_are_collected() {
     // C095, G006
     let mut crowd = Crowd::gather(&[&[], &[], &[]]).await;
-    crowd.probe.run(json!({"do": "emit", "args": ["ask"], "ack": 1, "timeout": 5000})).await;
+    crowd
+        .probe
+        .run(json!({"do": "emit", "args": ["ask"], "ack": 1, "timeout": 5000}))
+        .await;
     for (i, client) in crowd.clients.iter_mut().enumerate() {
         client.expect(r#"420["ask"]"#).await;
         client.text(format!(r#"430[{i},"more"]"#)).await;
     }
     let acked = crowd.probe.event("acked").await;
     assert_eq!(acked["error"], Value::Null);
-    let mut answers: Vec<i64> = acked["answer"][0].as_array().unwrap().iter().map(|answer| answer.as_i64().unwrap()).collect();
+    let mut answers: Vec<i64> = acked["answer"][0]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|answer| answer.as_i64().unwrap())
+        .collect();
     answers.sort_unstable();
     assert_eq!(answers, [0, 1, 2]);
 }
@@ -157,7 +221,10 @@ async fn those_who_do_not_answer_are_missed() {
     // C096, C099, E083, J188
     let mut crowd = Crowd::gather(&[&[], &[], &[]]).await;
     let asked = Instant::now();
-    crowd.probe.run(json!({"do": "emit", "args": ["ask"], "ack": 1, "timeout": 200})).await;
+    crowd
+        .probe
+        .run(json!({"do": "emit", "args": ["ask"], "ack": 1, "timeout": 200}))
+        .await;
     for client in &mut crowd.clients[..2] {
         client.expect(r#"420["ask"]"#).await;
         client.text(r#"430["here"]"#).await;
@@ -179,9 +246,15 @@ async fn those_who_do_not_answer_are_missed() {
 async fn asking_nobody_gives_an_empty_list_at_once() {
     // C098
     let mut crowd = Crowd::gather(&[]).await;
-    crowd.probe.run(json!({"do": "emit", "to": ["nobody"], "args": ["ask"], "ack": 1, "timeout": 4000})).await;
+    crowd
+        .probe
+        .run(json!({"do": "emit", "to": ["nobody"], "args": ["ask"], "ack": 1, "timeout": 4000}))
+        .await;
     let acked = crowd.probe.event("acked").await;
-    assert_eq!((&acked["error"], &acked["answer"][0]), (&Value::Null, &json!([])));
+    assert_eq!(
+        (&acked["error"], &acked["answer"][0]),
+        (&Value::Null, &json!([]))
+    );
 }
 
 #[tokio::test]
@@ -196,14 +269,23 @@ async fn a_room_is_asked_without_the_sender() {
         crowd.clients[i].text(format!("430[{i}]")).await;
     }
     let acked = crowd.probe.event("acked").await;
-    assert_eq!((&acked["error"], acked["answer"][0].as_array().unwrap().len()), (&Value::Null, 2));
+    assert_eq!(
+        (
+            &acked["error"],
+            acked["answer"][0].as_array().unwrap().len()
+        ),
+        (&Value::Null, 2)
+    );
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_while_it_is_waited_for_counts_as_missing() {
     // C100, J188
     let mut crowd = Crowd::gather(&[&[], &[]]).await;
-    crowd.probe.run(json!({"do": "emit", "args": ["ask"], "ack": 1, "timeout": 300})).await;
+    crowd
+        .probe
+        .run(json!({"do": "emit", "args": ["ask"], "ack": 1, "timeout": 300}))
+        .await;
     crowd.clients[0].expect(r#"420["ask"]"#).await;
     crowd.clients[0].text("430[1]").await;
     drop(crowd.clients.pop());
@@ -211,7 +293,10 @@ async fn a_client_that_leaves_while_it_is_waited_for_counts_as_missing() {
     if departs("C100", "a client that has gone is not waited for") {
         assert_eq!(acked["answer"][0], json!([1]));
     } else {
-        assert_eq!((&acked["error"], &acked["answer"][0]), (&json!("operation has timed out"), &json!([1])));
+        assert_eq!(
+            (&acked["error"], &acked["answer"][0]),
+            (&json!("operation has timed out"), &json!([1]))
+        );
     }
 }
 
@@ -222,7 +307,9 @@ async fn bytes_are_broadcast() {
     let args = json!(["hello", 1, "2", {"3": "4", "5": {"$bin": "AQI="}}]);
     crowd.probe.run(json!({"do": "emit", "args": args})).await;
     for client in &mut crowd.clients {
-        client.expect(r#"451-["hello",1,"2",{"3":"4","5":{"_placeholder":true,"num":0}}]"#).await;
+        client
+            .expect(r#"451-["hello",1,"2",{"3":"4","5":{"_placeholder":true,"num":0}}]"#)
+            .await;
         client.expect_binary(&[1, 2]).await;
     }
 }
@@ -231,32 +318,67 @@ async fn bytes_are_broadcast() {
 async fn sockets_are_fetched_by_rooms() {
     // C102, E089, E093, G013
     let mut crowd = Crowd::gather(&[&["a"], &["a", "b"], &[]]).await;
-    crowd.probe.run(json!({"do": "setData", "socket": crowd.ids[0], "data": {"user": "x"}})).await;
-    let fetched = crowd.probe.run(json!({"do": "fetch", "to": ["a"], "except": ["b"]})).await;
+    crowd
+        .probe
+        .run(json!({"do": "setData", "socket": crowd.ids[0], "data": {"user": "x"}}))
+        .await;
+    let fetched = crowd
+        .probe
+        .run(json!({"do": "fetch", "to": ["a"], "except": ["b"]}))
+        .await;
     let fetched = fetched.as_array().unwrap();
     assert_eq!(fetched.len(), 1);
-    assert_eq!((&fetched[0]["id"], &fetched[0]["data"]), (&json!(crowd.ids[0]), &json!({"user": "x"})));
-    let mut rooms: Vec<&str> = fetched[0]["rooms"].as_array().unwrap().iter().map(|room| room.as_str().unwrap()).collect();
+    assert_eq!(
+        (&fetched[0]["id"], &fetched[0]["data"]),
+        (&json!(crowd.ids[0]), &json!({"user": "x"}))
+    );
+    let mut rooms: Vec<&str> = fetched[0]["rooms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|room| room.as_str().unwrap())
+        .collect();
     rooms.sort_unstable();
     let mut expected = ["a", crowd.ids[0].as_str()];
     expected.sort_unstable();
     assert_eq!(rooms, expected);
     assert_eq!(fetched[0]["query"]["transport"], "websocket");
-    assert_eq!(crowd.probe.run(json!({"do": "fetch"})).await.as_array().unwrap().len(), 3);
+    assert_eq!(
+        crowd
+            .probe
+            .run(json!({"do": "fetch"}))
+            .await
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
 }
 
 #[tokio::test]
 async fn sockets_join_and_leave_from_outside() {
     // C103, G013
     let mut crowd = Crowd::gather(&[&["a"], &["b"], &[]]).await;
-    crowd.probe.run(json!({"do": "join", "inside": ["a"], "rooms": ["new", "newer"]})).await;
+    crowd
+        .probe
+        .run(json!({"do": "join", "inside": ["a"], "rooms": ["new", "newer"]}))
+        .await;
     crowd.reaches(json!({"to": ["new"]}), &[0]).await;
-    crowd.probe.run(json!({"do": "join", "except": ["a"], "rooms": ["new"]})).await;
+    crowd
+        .probe
+        .run(json!({"do": "join", "except": ["a"], "rooms": ["new"]}))
+        .await;
     crowd.reaches(json!({"to": ["new"]}), &[0, 1, 2]).await;
     let third = crowd.ids[2].clone();
-    crowd.probe.run(json!({"do": "leave", "inside": [third], "rooms": ["new"]})).await;
+    crowd
+        .probe
+        .run(json!({"do": "leave", "inside": [third], "rooms": ["new"]}))
+        .await;
     crowd.reaches(json!({"to": ["new"]}), &[0, 1]).await;
-    crowd.probe.run(json!({"do": "leave", "rooms": ["new"]})).await;
+    crowd
+        .probe
+        .run(json!({"do": "leave", "rooms": ["new"]}))
+        .await;
     crowd.reaches(json!({"to": ["new"]}), &[]).await;
     crowd.reaches(json!({"to": ["newer"]}), &[0]).await;
 }
@@ -265,11 +387,20 @@ async fn sockets_join_and_leave_from_outside() {
 async fn sockets_are_disconnected_from_outside() {
     // C103, E073, G013
     let mut crowd = Crowd::gather(&[&["a"], &[]]).await;
-    crowd.probe.run(json!({"do": "disconnect", "inside": ["a"]})).await;
+    crowd
+        .probe
+        .run(json!({"do": "disconnect", "inside": ["a"]}))
+        .await;
     crowd.clients[0].expect("41").await;
-    assert_eq!(crowd.probe.event("disconnect").await["reason"], "server namespace disconnect");
+    assert_eq!(
+        crowd.probe.event("disconnect").await["reason"],
+        "server namespace disconnect"
+    );
     crowd.clients[0].join("/").await;
-    crowd.probe.run(json!({"do": "disconnect", "close": true})).await;
+    crowd
+        .probe
+        .run(json!({"do": "disconnect", "close": true}))
+        .await;
     for client in &mut crowd.clients {
         client.expect("41").await;
         client.expect_close(None).await;
@@ -281,7 +412,10 @@ async fn server_side_emits_stay_at_home_without_a_cluster() {
     // D012, E087, G011
     let mut crowd = Crowd::gather(&[&[]]).await;
     crowd.probe.run(json!({"do": "on", "event": "hello"})).await;
-    let _ = crowd.probe.attempt(json!({"do": "serverSideEmit", "args": ["hello", "world"]})).await;
+    let _ = crowd
+        .probe
+        .attempt(json!({"do": "serverSideEmit", "args": ["hello", "world"]}))
+        .await;
     crowd.clients[0].quiet(A_MOMENT).await;
     crowd.probe.expect_none("server").await;
 }
@@ -291,7 +425,11 @@ async fn reserved_names_cannot_be_emitted_between_servers() {
     // C022, D012
     let mut crowd = Crowd::gather(&[]).await;
     for name in ["connect", "connection", "new_namespace"] {
-        let error = crowd.probe.attempt(json!({"do": "serverSideEmit", "args": [name]})).await.unwrap_err();
+        let error = crowd
+            .probe
+            .attempt(json!({"do": "serverSideEmit", "args": [name]}))
+            .await
+            .unwrap_err();
         assert_eq!(error, format!(r#""{name}" is a reserved event name"#));
     }
 }
@@ -305,7 +443,9 @@ async fn a_volatile_packet_needs_a_pending_poll() {
     let session = Polling::open(probe.addr(), "/socket.io/").await;
     session.send("40").await;
     session.poll().await;
-    probe.run(json!({"do": "emit", "flags": ["volatile"], "args": ["lost"]})).await;
+    probe
+        .run(json!({"do": "emit", "flags": ["volatile"], "args": ["lost"]}))
+        .await;
     probe.run(json!({"do": "emit", "args": ["kept"]})).await;
     assert_eq!(session.poll().await, [r#"42["kept"]"#]);
 
@@ -343,7 +483,9 @@ async fn a_volatile_packet_with_attachments_is_sent_whole_or_not_at_all() {
     probe.event("connection").await;
     let volatile = |n: u32| json!({"socket": id, "flags": ["volatile"], "args": ["v", n, {"$bin": "AQ=="}, {"$bin": "Ag=="}]});
     probe.run(json!({"do": "burst", "commands": [volatile(1), volatile(2), {"socket": id, "args": ["end"]}]})).await;
-    client.expect(r#"452-["v",1,{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#).await;
+    client
+        .expect(r#"452-["v",1,{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#)
+        .await;
     client.expect_binary(&[1]).await;
     client.expect_binary(&[2]).await;
     client.expect(r#"42["end"]"#).await;

@@ -34,7 +34,7 @@ async fn two_people_chat_in_a_browser() {
 
 /// The chat of this run's peer.
 enum Chat {
-    Twin(Child),
+    Twin(Box<Child>),
     Sala {
         addr: SocketAddr,
         stop: oneshot::Sender<()>,
@@ -45,11 +45,8 @@ enum Chat {
 impl Chat {
     async fn start() -> Self {
         if peer() == Peer::Reference {
-            return Self::Twin(
-                node(&project_dir().join("browser/reference-chat.js"))
-                    .start()
-                    .await,
-            );
+            let twin = node(&project_dir().join("browser/reference-chat.js"));
+            return Self::Twin(Box::new(twin.start().await));
         }
         let io = Server::builder().recovery(Recovery::new()).build();
         chat::chat(&io);

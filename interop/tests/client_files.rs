@@ -9,7 +9,12 @@ use serde_json::json;
 
 use crate::support::assert_refused;
 
-const FILES: [&str; 4] = ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"];
+const FILES: [&str; 4] = [
+    "socket.io.js",
+    "socket.io.min.js",
+    "socket.io.esm.min.js",
+    "socket.io.msgpack.min.js",
+];
 const FILE: &str = "/socket.io/socket.io.min.js";
 
 #[tokio::test]
@@ -19,13 +24,22 @@ async fn eight_files_are_served() {
     for file in FILES {
         let reply = http::get(probe.addr(), &format!("/socket.io/{file}")).await;
         assert_eq!(reply.status, 200, "{file}");
-        assert_eq!(reply.header("content-type"), Some("application/javascript; charset=utf-8"));
+        assert_eq!(
+            reply.header("content-type"),
+            Some("application/javascript; charset=utf-8")
+        );
         assert_eq!(reply.header("cache-control"), Some("public, max-age=0"));
         let etag = reply.header("etag").unwrap();
-        assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 4, "{etag}");
+        assert!(
+            etag.starts_with('"') && etag.ends_with('"') && etag.len() > 4,
+            "{etag}"
+        );
         assert!(reply.text().contains("Socket.IO v4."), "{file}");
         let map = http::get(probe.addr(), &format!("/socket.io/{file}.map")).await;
-        assert_eq!((map.status, map.header("content-type")), (200, Some("application/json; charset=utf-8")));
+        assert_eq!(
+            (map.status, map.header("content-type")),
+            (200, Some("application/json; charset=utf-8"))
+        );
         assert_eq!(map.json()["version"], 3);
     }
 }
@@ -34,14 +48,26 @@ async fn eight_files_are_served() {
 async fn an_unchanged_file_is_not_sent_again() {
     // C049
     let probe = Probe::start(json!({})).await;
-    let etag = http::get(probe.addr(), FILE).await.header("etag").unwrap().to_owned();
+    let etag = http::get(probe.addr(), FILE)
+        .await
+        .header("etag")
+        .unwrap()
+        .to_owned();
     for tag in [etag.clone(), format!("W/{etag}")] {
         let reply = send(probe.addr(), "GET", FILE, &[("If-None-Match", &tag)], b"").await;
         assert_eq!(reply.status, 304);
-        assert_eq!((reply.header("content-type"), reply.header("etag")), (None, None));
+        assert_eq!(
+            (reply.header("content-type"), reply.header("etag")),
+            (None, None)
+        );
     }
     for tag in ["\"0.0.0\"", "W/\"0.0.0\""] {
-        assert_eq!(send(probe.addr(), "GET", FILE, &[("If-None-Match", tag)], b"").await.status, 200);
+        assert_eq!(
+            send(probe.addr(), "GET", FILE, &[("If-None-Match", tag)], b"")
+                .await
+                .status,
+            200
+        );
     }
 }
 
@@ -62,12 +88,27 @@ async fn files_are_compressed_as_the_client_prefers() {
         ("gzip;q=0", None),
     ];
     for (accept, encoding) in table {
-        let reply = send(probe.addr(), "GET", FILE, &[("Accept-Encoding", accept)], b"").await;
+        let reply = send(
+            probe.addr(),
+            "GET",
+            FILE,
+            &[("Accept-Encoding", accept)],
+            b"",
+        )
+        .await;
         assert_eq!(reply.header("content-encoding"), encoding, "{accept}");
         let mut body = Vec::new();
         match encoding {
-            Some("gzip") => drop(GzDecoder::new(&reply.body[..]).read_to_end(&mut body).unwrap()),
-            Some("deflate") => drop(ZlibDecoder::new(&reply.body[..]).read_to_end(&mut body).unwrap()),
+            Some("gzip") => drop(
+                GzDecoder::new(&reply.body[..])
+                    .read_to_end(&mut body)
+                    .unwrap(),
+            ),
+            Some("deflate") => drop(
+                ZlibDecoder::new(&reply.body[..])
+                    .read_to_end(&mut body)
+                    .unwrap(),
+            ),
             Some(_) => {
                 assert!(reply.body.len() < plain.len() / 2);
                 continue;
@@ -94,15 +135,29 @@ async fn cors_covers_the_files() {
     // C053, A196
     let probe = Probe::start(json!({"cors": {"origin": "*"}})).await;
     let reply = http::get(probe.addr(), FILE).await;
-    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, Some("*")));
+    assert_eq!(
+        (reply.status, reply.header("access-control-allow-origin")),
+        (200, Some("*"))
+    );
 }
 
 #[tokio::test]
 async fn other_files_are_refused_by_the_engine() {
     // C054, I005
     let probe = Probe::start(json!({})).await;
-    for file in ["nope.js", "socket.io.esm.js", "socket.io.js.map.map", "../package.json", "%2e%2e/package.json", "socket.io.min.js/"] {
-        assert_refused(&http::get(probe.addr(), &format!("/socket.io/{file}")).await, 0, "Transport unknown");
+    for file in [
+        "nope.js",
+        "socket.io.esm.js",
+        "socket.io.js.map.map",
+        "../package.json",
+        "%2e%2e/package.json",
+        "socket.io.min.js/",
+    ] {
+        assert_refused(
+            &http::get(probe.addr(), &format!("/socket.io/{file}")).await,
+            0,
+            "Transport unknown",
+        );
     }
 }
 
@@ -111,7 +166,11 @@ async fn serving_files_can_be_switched_off() {
     // C055
     let probe = Probe::start(json!({"serveClient": false})).await;
     for file in FILES {
-        assert_refused(&http::get(probe.addr(), &format!("/socket.io/{file}")).await, 0, "Transport unknown");
+        assert_refused(
+            &http::get(probe.addr(), &format!("/socket.io/{file}")).await,
+            0,
+            "Transport unknown",
+        );
     }
 }
 

@@ -15,9 +15,13 @@ async fn lab(mut options: Value) -> Probe {
     for nsp in ["/", "/ns", "/other", "/private", "/refused"] {
         probe.run(json!({"do": "of", "nsp": nsp})).await;
     }
-    probe.run(json!({"do": "use", "nsp": "/private", "steps": [{"needToken": "secret"}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/private", "steps": [{"needToken": "secret"}]}))
+        .await;
     let refuse = json!({"message": "not you", "data": {"code": 7}});
-    probe.run(json!({"do": "use", "nsp": "/refused", "steps": [{"refuse": refuse}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/refused", "steps": [{"refuse": refuse}]}))
+        .await;
     let handlers = [
         json!({"event": "echo", "with": "emit-back"}),
         json!({"event": "ack", "with": "ack-back"}),
@@ -52,10 +56,18 @@ async fn scenario(version: &str, name: &str, options: Value) -> Probe {
     let parser = options["parser"].as_str().unwrap_or("default").to_owned();
     let probe = lab(options).await;
     let script = node(&project_dir().join("clients/run.js"));
-    let script = script.arg(version).arg(name).arg(format!("http://{}", probe.addr())).env("PARSER", parser);
+    let script = script
+        .arg(version)
+        .arg(name)
+        .arg(format!("http://{}", probe.addr()))
+        .env("PARSER", parser);
     let mut script = script.listeners(0).start().await;
     let status = within_long(Duration::from_secs(55), "the client to end", script.exit()).await;
-    assert!(status.success(), "client {version} failed in {name}:\n{}", script.log());
+    assert!(
+        status.success(),
+        "client {version} failed in {name}:\n{}",
+        script.log()
+    );
     probe
 }
 
@@ -174,7 +186,10 @@ mod a_client_that_leaves_is_seen_to_leave {
             let gone = probe.event("disconnect").await;
             // Older versions may close their transport before they have said goodbye.
             let early = version != "4" && gone["reason"] == "transport close";
-            assert!(early || gone["reason"] == "client namespace disconnect", "{gone}");
+            assert!(
+                early || gone["reason"] == "client namespace disconnect",
+                "{gone}"
+            );
         }
     }
 

@@ -21,7 +21,10 @@ async fn open_ws(options: Value) -> (Probe, Ws) {
 fn about(elapsed: Duration, from: u64, to: u64) {
     let millis = elapsed.as_millis() as u64;
     // Servers may round a few milliseconds down; a busy machine adds up to the tolerance above.
-    assert!(millis + 8 >= from && millis <= to + 600, "after {millis} ms, expected {from} to {to}");
+    assert!(
+        millis + 8 >= from && millis <= to + 600,
+        "after {millis} ms, expected {from} to {to}"
+    );
 }
 
 #[tokio::test]

@@ -12,13 +12,19 @@ use crate::support::A_MOMENT;
 async fn joined(probe: &mut Probe, nsp: &str) -> (Sio, String) {
     let mut client = Sio::open(probe.addr()).await;
     let id = client.join(nsp).await;
-    probe.event_where("connection", |connection| connection["id"] == *id).await;
+    probe
+        .event_where("connection", |connection| connection["id"] == *id)
+        .await;
     (client, id)
 }
 
 async fn refused(probe: &Probe, nsp: &str, payload: &str, reply: &str) {
     let mut client = Sio::open(probe.addr()).await;
-    let prefix = if nsp == "/" { String::new() } else { format!("{nsp},") };
+    let prefix = if nsp == "/" {
+        String::new()
+    } else {
+        format!("{nsp},")
+    };
     client.text(format!("40{prefix}{payload}")).await;
     client.expect(&format!("44{prefix}{reply}")).await;
 }
@@ -34,9 +40,13 @@ async fn the_server_speaks_to_its_main_namespace_only() {
     probe.run(json!({"do": "of", "nsp": "/ns"})).await;
     let (mut main, _) = joined(&mut probe, "/").await;
     let (mut other, _) = joined(&mut probe, "/ns").await;
-    probe.run(json!({"do": "emit", "args": ["message", "a"]})).await;
+    probe
+        .run(json!({"do": "emit", "args": ["message", "a"]}))
+        .await;
     main.expect(r#"42["message","a"]"#).await;
-    probe.run(json!({"do": "emit", "nsp": "/ns", "args": ["x"]})).await;
+    probe
+        .run(json!({"do": "emit", "nsp": "/ns", "args": ["x"]}))
+        .await;
     other.expect(r#"42/ns,["x"]"#).await;
     main.quiet(A_MOMENT).await;
 }
@@ -46,10 +56,20 @@ async fn reserved_names_cannot_be_emitted() {
     // C022, E034, E084, G014
     let mut probe = Probe::start(json!({})).await;
     let (mut client, id) = joined(&mut probe, "/").await;
-    for name in ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"] {
+    for name in [
+        "connect",
+        "connect_error",
+        "disconnect",
+        "disconnecting",
+        "newListener",
+        "removeListener",
+    ] {
         for target in [json!({}), json!({"socket": id}), json!({"to": ["r"]})] {
             let mut command = json!({"do": "emit", "args": [name, 1]});
-            command.as_object_mut().unwrap().extend(target.as_object().unwrap().clone());
+            command
+                .as_object_mut()
+                .unwrap()
+                .extend(target.as_object().unwrap().clone());
             let error = probe.attempt(command).await.unwrap_err();
             assert_eq!(error, format!(r#""{name}" is a reserved event name"#));
         }
@@ -66,7 +86,10 @@ async fn a_namespace_is_made_once_whatever_its_slash() {
     for name in ["x", "/x", "x", "", "/"] {
         probe.run(json!({"do": "of", "nsp": name})).await;
     }
-    assert_eq!(probe.run(json!({"do": "namespaces"})).await, json!(["/", "/x"]));
+    assert_eq!(
+        probe.run(json!({"do": "namespaces"})).await,
+        json!(["/", "/x"])
+    );
     assert_eq!(probe.event("new_namespace").await["name"], "/x");
     probe.expect_none("new_namespace").await;
     joined(&mut probe, "/x").await;
@@ -84,7 +107,12 @@ async fn one_connection_may_join_many_namespaces() {
     }
     ids.dedup();
     assert_eq!(ids.len(), 4, "each namespace has its own socket: {ids:?}");
-    let conns: Vec<Value> = probe.taken("connection").await.into_iter().map(|connection| connection["conn"].clone()).collect();
+    let conns: Vec<Value> = probe
+        .taken("connection")
+        .await
+        .into_iter()
+        .map(|connection| connection["conn"].clone())
+        .collect();
     assert!(conns.iter().all(|conn| *conn == conns[0]) && conns.len() == 4);
     client.text("41/b,").await;
     assert_eq!(probe.event("disconnect").await["nsp"], "/b");
@@ -102,9 +130,13 @@ async fn rooms_belong_to_their_namespace() {
     let (mut a, in_a) = joined(&mut probe, "/a").await;
     let (mut b, in_b) = joined(&mut probe, "/b").await;
     for id in [in_a, in_b] {
-        probe.run(json!({"do": "join", "socket": id, "rooms": ["room"]})).await;
+        probe
+            .run(json!({"do": "join", "socket": id, "rooms": ["room"]}))
+            .await;
     }
-    probe.run(json!({"do": "emit", "nsp": "/a", "to": ["room"], "args": ["x"]})).await;
+    probe
+        .run(json!({"do": "emit", "nsp": "/a", "to": ["room"], "args": ["x"]}))
+        .await;
     a.expect(r#"42/a,["x"]"#).await;
     b.quiet(A_MOMENT).await;
 }
@@ -115,9 +147,14 @@ async fn rooms_belong_to_their_namespace() {
 async fn a_pattern_makes_namespaces_as_clients_ask_for_them() {
     // C024, C027, C037
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"})).await;
+    probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
     let (_client, id) = joined(&mut probe, "/dyn-101").await;
-    assert_eq!(probe.run(json!({"do": "state", "socket": id})).await["nsp"], "/dyn-101");
+    assert_eq!(
+        probe.run(json!({"do": "state", "socket": id})).await["nsp"],
+        "/dyn-101"
+    );
     assert_eq!(probe.event("new_namespace").await["name"], "/dyn-101");
     refused(&probe, "/dyn-x", "", INVALID).await;
     refused(&probe, "/dyn-", "", INVALID).await;
@@ -127,11 +164,16 @@ async fn a_pattern_makes_namespaces_as_clients_ask_for_them() {
 async fn a_function_decides_by_name_and_auth() {
     // C028
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "parent", "rule": {"token": "abc", "delay": 30}})).await;
+    probe
+        .run(json!({"do": "parent", "rule": {"token": "abc", "delay": 30}}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.join_with("/private", r#"{"token":"abc"}"#).await;
     let asked = probe.event("matcher").await;
-    assert_eq!((&asked["name"], &asked["auth"]), (&json!("/private"), &json!({"token": "abc"})));
+    assert_eq!(
+        (&asked["name"], &asked["auth"]),
+        (&json!("/private"), &json!({"token": "abc"}))
+    );
     refused(&probe, "/other", r#"{"token":"wrong"}"#, INVALID).await;
     refused(&probe, "/other", "", INVALID).await;
 }
@@ -140,9 +182,13 @@ async fn a_function_decides_by_name_and_auth() {
 async fn a_failing_function_is_a_refusal() {
     // C028
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "parent", "rule": {"error": "broken"}})).await;
+    probe
+        .run(json!({"do": "parent", "rule": {"error": "broken"}}))
+        .await;
     refused(&probe, "/x", "", INVALID).await;
-    probe.run(json!({"do": "parent", "rule": {"name": "/x"}})).await;
+    probe
+        .run(json!({"do": "parent", "rule": {"name": "/x"}}))
+        .await;
     joined(&mut probe, "/x").await;
 }
 
@@ -153,7 +199,10 @@ async fn a_stateful_pattern_is_refused() {
         return;
     }
     let mut probe = Probe::start(json!({})).await;
-    let error = probe.attempt(json!({"do": "parent", "pattern": "a", "flags": "g"})).await.unwrap_err();
+    let error = probe
+        .attempt(json!({"do": "parent", "pattern": "a", "flags": "g"}))
+        .await
+        .unwrap_err();
     assert_eq!(error, "stateful regular expressions are not supported");
 }
 
@@ -161,7 +210,11 @@ async fn a_stateful_pattern_is_refused() {
 async fn parents_are_asked_in_the_order_of_their_creation() {
     // C030
     let mut probe = Probe::start(json!({})).await;
-    let parents = [json!({"name": "/nope"}), json!({"token": "t"}), json!({"name": "/x"})];
+    let parents = [
+        json!({"name": "/nope"}),
+        json!({"token": "t"}),
+        json!({"name": "/x"}),
+    ];
     for rule in parents {
         probe.run(json!({"do": "parent", "rule": rule})).await;
     }
@@ -176,7 +229,9 @@ async fn a_namespace_that_exists_asks_no_parent() {
     // C031
     let mut probe = Probe::start(json!({})).await;
     probe.run(json!({"do": "of", "nsp": "/x"})).await;
-    probe.run(json!({"do": "parent", "rule": {"name": "/x"}})).await;
+    probe
+        .run(json!({"do": "parent", "rule": {"name": "/x"}}))
+        .await;
     joined(&mut probe, "/x").await;
     probe.expect_none("matcher").await;
 }
@@ -185,9 +240,15 @@ async fn a_namespace_that_exists_asks_no_parent() {
 async fn children_have_the_middlewares_and_handlers_of_their_parent() {
     // C033
     let mut probe = Probe::start(json!({})).await;
-    let parent = probe.run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"})).await;
-    probe.run(json!({"do": "use", "nsp": parent, "steps": [{"report": "mine"}, {"needToken": "t"}]})).await;
-    probe.run(json!({"do": "handle", "nsp": parent, "event": "echo", "with": "ack-back"})).await;
+    let parent = probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
+    probe
+        .run(json!({"do": "use", "nsp": parent, "steps": [{"report": "mine"}, {"needToken": "t"}]}))
+        .await;
+    probe
+        .run(json!({"do": "handle", "nsp": parent, "event": "echo", "with": "ack-back"}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.join_with("/dyn-1", r#"{"token":"t"}"#).await;
     assert_eq!(probe.event("middleware").await["nsp"], "/dyn-1");
@@ -200,12 +261,16 @@ async fn children_have_the_middlewares_and_handlers_of_their_parent() {
 async fn two_clients_that_ask_at_once_share_one_child() {
     // C034
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "parent", "rule": {"name": "/x", "delay": 50}})).await;
+    probe
+        .run(json!({"do": "parent", "rule": {"name": "/x", "delay": 50}}))
+        .await;
     let mut first = Sio::open(probe.addr()).await;
     let mut second = Sio::open(probe.addr()).await;
     tokio::join!(first.join("/x"), second.join("/x"));
     assert_eq!(probe.taken("new_namespace").await.len(), 1);
-    probe.run(json!({"do": "emit", "nsp": "/x", "args": ["both"]})).await;
+    probe
+        .run(json!({"do": "emit", "nsp": "/x", "args": ["both"]}))
+        .await;
     first.expect(r#"42/x,["both"]"#).await;
     second.expect(r#"42/x,["both"]"#).await;
 }
@@ -214,14 +279,22 @@ async fn two_clients_that_ask_at_once_share_one_child() {
 async fn a_parent_broadcasts_to_all_its_children() {
     // C035
     let mut probe = Probe::start(json!({})).await;
-    let parent = probe.run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"})).await;
+    let parent = probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
     let (mut one, one_id) = joined(&mut probe, "/dyn-1").await;
     let (mut two, _) = joined(&mut probe, "/dyn-2").await;
-    probe.run(json!({"do": "emit", "nsp": parent, "args": ["all", 1]})).await;
+    probe
+        .run(json!({"do": "emit", "nsp": parent, "args": ["all", 1]}))
+        .await;
     one.expect(r#"42/dyn-1,["all",1]"#).await;
     two.expect(r#"42/dyn-2,["all",1]"#).await;
-    probe.run(json!({"do": "join", "socket": one_id, "rooms": ["r"]})).await;
-    probe.run(json!({"do": "emit", "nsp": parent, "to": ["r"], "args": ["some"]})).await;
+    probe
+        .run(json!({"do": "join", "socket": one_id, "rooms": ["r"]}))
+        .await;
+    probe
+        .run(json!({"do": "emit", "nsp": parent, "to": ["r"], "args": ["some"]}))
+        .await;
     one.expect(r#"42/dyn-1,["some"]"#).await;
     two.quiet(A_MOMENT).await;
 }
@@ -230,20 +303,32 @@ async fn a_parent_broadcasts_to_all_its_children() {
 async fn sockets_of_a_parent_cannot_be_fetched() {
     // C036, E086
     let mut probe = Probe::start(json!({})).await;
-    let parent = probe.run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"})).await;
+    let parent = probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
     if departs("C036", "the type of a parent has no such method") {
         return;
     }
-    let error = probe.attempt(json!({"do": "fetch", "nsp": parent})).await.unwrap_err();
-    assert_eq!(error, "fetchSockets() is not supported on parent namespaces");
+    let error = probe
+        .attempt(json!({"do": "fetch", "nsp": parent}))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error,
+        "fetchSockets() is not supported on parent namespaces"
+    );
 }
 
 #[tokio::test]
 async fn empty_children_are_removed_if_asked_to() {
     // C038
     let mut probe = Probe::start(json!({"cleanupEmptyChildNamespaces": true})).await;
-    let parent = probe.run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"})).await;
-    probe.run(json!({"do": "use", "nsp": parent, "steps": [{"needToken": "t"}]})).await;
+    let parent = probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
+    probe
+        .run(json!({"do": "use", "nsp": parent, "steps": [{"needToken": "t"}]}))
+        .await;
     probe.run(json!({"do": "of", "nsp": "/static"})).await;
     let names = json!({"do": "namespaces"});
     let token = r#"{"token":"t"}"#;
@@ -254,7 +339,10 @@ async fn empty_children_are_removed_if_asked_to() {
     second.join_with("/dyn-1", token).await;
     first.text("41/dyn-1,").await;
     probe.event("disconnect").await;
-    assert_eq!(probe.run(names.clone()).await, json!(["/", "/dyn-1", "/static"]));
+    assert_eq!(
+        probe.run(names.clone()).await,
+        json!(["/", "/dyn-1", "/static"])
+    );
     drop(second);
     probe.event("disconnect").await;
     assert_eq!(probe.run(names.clone()).await, json!(["/", "/static"]));
@@ -271,11 +359,16 @@ async fn empty_children_are_removed_if_asked_to() {
 async fn children_stay_by_default() {
     // C026, C038
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"})).await;
+    probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
     let (client, _) = joined(&mut probe, "/dyn-1").await;
     drop(client);
     probe.event("disconnect").await;
-    assert_eq!(probe.run(json!({"do": "namespaces"})).await, json!(["/", "/dyn-1"]));
+    assert_eq!(
+        probe.run(json!({"do": "namespaces"})).await,
+        json!(["/", "/dyn-1"])
+    );
 }
 
 // --- C.9 middlewares ----------------------------------------------------------------------------
@@ -286,7 +379,9 @@ async fn middlewares_run_in_order_once_per_join() {
     let mut probe = Probe::start(json!({})).await;
     probe.run(json!({"do": "of", "nsp": "/ns"})).await;
     for name in ["first", "second", "third"] {
-        probe.run(json!({"do": "use", "nsp": "/", "steps": [{"report": name}]})).await;
+        probe
+            .run(json!({"do": "use", "nsp": "/", "steps": [{"report": name}]}))
+            .await;
     }
     let (mut client, _) = joined(&mut probe, "/").await;
     for name in ["first", "second", "third"] {
@@ -301,19 +396,26 @@ async fn the_first_refusal_ends_the_chain() {
     // C079, C080
     let mut probe = Probe::start(json!({})).await;
     probe.run(json!({"do": "use", "nsp": "/", "steps": [{"join": "r"}, {"refuse": {"message": "no"}}]})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"report": "never"}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"report": "never"}]}))
+        .await;
     refused(&probe, "/", "", r#"{"message":"no"}"#).await;
     probe.expect_none("middleware").await;
     probe.expect_none("connection").await;
     probe.expect_none("disconnect").await;
-    assert_eq!(probe.run(json!({"do": "members"})).await, json!({"sockets": [], "rooms": {}}));
+    assert_eq!(
+        probe.run(json!({"do": "members"})).await,
+        json!({"sockets": [], "rooms": {}})
+    );
 }
 
 #[tokio::test]
 async fn a_refused_client_may_try_again_on_the_same_connection() {
     // C080
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"needToken": "t"}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"needToken": "t"}]}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.text("40").await;
     client.expect(r#"44{"message":"bad token"}"#).await;
@@ -324,7 +426,9 @@ async fn a_refused_client_may_try_again_on_the_same_connection() {
 async fn a_middleware_sees_the_query() {
     // C079, E003
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"needQuery": "key"}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"needQuery": "key"}]}))
+        .await;
     refused(&probe, "/", "", r#"{"message":"bad query"}"#).await;
     let mut client = Sio::open_at(probe.addr(), &format!("{}&key=1", Sio::TARGET)).await;
     client.join("/").await;
@@ -334,7 +438,9 @@ async fn a_middleware_sees_the_query() {
 async fn a_client_that_leaves_meanwhile_is_never_connected() {
     // C082
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"join": "r"}, {"hold": true}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"join": "r"}, {"hold": true}]}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.text("40").await;
     let waiting = probe.event("waiting").await;
@@ -345,8 +451,12 @@ async fn a_client_that_leaves_meanwhile_is_never_connected() {
     let mut other = Sio::open(probe.addr()).await;
     other.text("40").await;
     let second = probe.event("waiting").await;
-    probe.run(json!({"do": "release", "token": waiting["token"]})).await;
-    probe.run(json!({"do": "release", "token": second["token"]})).await;
+    probe
+        .run(json!({"do": "release", "token": waiting["token"]}))
+        .await;
+    probe
+        .run(json!({"do": "release", "token": second["token"]}))
+        .await;
     let id = other.expect_json("40").await["sid"].clone();
     assert_eq!(probe.event("connection").await["id"], id);
     probe.expect_none("connection").await;
@@ -364,16 +474,30 @@ async fn during_a_middleware_a_socket_is_not_connected() {
     client.text("40").await;
     let waiting = probe.event("waiting").await;
     assert_eq!(waiting["connected"], false);
-    assert_eq!(probe.run(json!({"do": "members"})).await["sockets"], json!([]));
+    assert_eq!(
+        probe.run(json!({"do": "members"})).await["sockets"],
+        json!([])
+    );
     probe.run(json!({"do": "emit", "args": ["all"]})).await;
-    probe.run(json!({"do": "emit", "to": ["r"], "args": ["room"]})).await;
+    probe
+        .run(json!({"do": "emit", "to": ["r"], "args": ["room"]}))
+        .await;
     client.quiet(A_MOMENT).await;
-    probe.run(json!({"do": "release", "token": waiting["token"]})).await;
+    probe
+        .run(json!({"do": "release", "token": waiting["token"]}))
+        .await;
     client.expect_json("40").await;
     let connection = probe.event("connection").await;
     assert_eq!(connection["data"], json!({"user": "a"}));
-    assert!(connection["rooms"].as_array().unwrap().contains(&json!("r")));
-    probe.run(json!({"do": "emit", "to": ["r"], "args": ["room"]})).await;
+    assert!(
+        connection["rooms"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("r"))
+    );
+    probe
+        .run(json!({"do": "emit", "to": ["r"], "args": ["room"]}))
+        .await;
     client.expect(r#"42["room"]"#).await;
 }
 
@@ -381,7 +505,9 @@ async fn during_a_middleware_a_socket_is_not_connected() {
 async fn what_a_middleware_emits_precedes_the_reply() {
     // C083
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"emit": ["session", 1]}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"emit": ["session", 1]}]}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.text("40").await;
     client.expect(r#"42["session",1]"#).await;
@@ -395,11 +521,16 @@ async fn going_on_twice_connects_once() {
         return;
     }
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"twice": true}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"twice": true}]}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.text("40").await;
     client.expect_json("40").await;
-    if differs("C084", "it sends two replies and announces the socket twice") {
+    if differs(
+        "C084",
+        "it sends two replies and announces the socket twice",
+    ) {
         return;
     }
     client.quiet(A_MOMENT).await;
@@ -409,7 +540,9 @@ async fn going_on_twice_connects_once() {
 async fn disconnecting_in_a_middleware_does_nothing() {
     // E068, E069
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"disconnect": true}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"disconnect": true}]}))
+        .await;
     if departs("E069", "an attempt cannot be disconnected, only refused") {
         return;
     }
@@ -423,15 +556,21 @@ async fn packets_of_other_namespaces_are_not_held_up_by_a_slow_middleware() {
     // C025, C081, and a measured pitfall: one slow namespace stopped all
     let mut probe = Probe::start(json!({})).await;
     probe.run(json!({"do": "of", "nsp": "/slow"})).await;
-    probe.run(json!({"do": "use", "nsp": "/slow", "steps": [{"hold": true}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/slow", "steps": [{"hold": true}]}))
+        .await;
     let (mut client, _) = joined(&mut probe, "/").await;
     client.text("40/slow,").await;
     let waiting = probe.event("waiting").await;
     client.text(r#"420["hi"]"#).await;
     let token = probe.event("event").await["ack"].clone();
-    probe.run(json!({"do": "ack", "token": token, "args": []})).await;
+    probe
+        .run(json!({"do": "ack", "token": token, "args": []}))
+        .await;
     client.expect("430[]").await;
-    probe.run(json!({"do": "release", "token": waiting["token"]})).await;
+    probe
+        .run(json!({"do": "release", "token": waiting["token"]}))
+        .await;
     client.expect_json("40/slow,").await;
 }
 
@@ -439,7 +578,9 @@ async fn packets_of_other_namespaces_are_not_held_up_by_a_slow_middleware() {
 async fn a_client_that_sends_before_it_is_let_in_is_closed() {
     // B018, C081
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"hold": true}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"hold": true}]}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.text("40").await;
     probe.event("waiting").await;
@@ -451,12 +592,16 @@ async fn a_client_that_sends_before_it_is_let_in_is_closed() {
 async fn a_waiting_client_is_closed_when_its_time_is_up() {
     // B020, C081
     let mut probe = Probe::start(json!({"connectTimeout": 200})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"hold": true}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"hold": true}]}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.text("40").await;
     let waiting = probe.event("waiting").await;
     client.expect_close(None).await;
-    probe.run(json!({"do": "release", "token": waiting["token"]})).await;
+    probe
+        .run(json!({"do": "release", "token": waiting["token"]}))
+        .await;
     probe.expect_none("connection").await;
 }
 
@@ -468,7 +613,10 @@ async fn http_middlewares_can_tell_the_handshake() {
     session.send("40").await;
     http::get(probe.addr(), &session.target).await;
     let urls = probe.taken("middleware").await;
-    let handshakes = urls.iter().filter(|url| !url["url"].as_str().unwrap().contains("sid=")).count();
+    let handshakes = urls
+        .iter()
+        .filter(|url| !url["url"].as_str().unwrap().contains("sid="))
+        .count();
     assert_eq!((urls.len(), handshakes), (3, 1));
 }
 

@@ -15,11 +15,15 @@ use crate::support::A_MOMENT;
 async fn twenty_thousand_events_of_one_client_reach_their_handler_in_order() {
     // elsewhere: 230 inversions
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "n", "with": "count"})).await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "n", "with": "count"}))
+        .await;
     let (mut client, _) = Sio::connect(probe.addr()).await;
     let events: Vec<String> = (0..20_000).map(|i| format!(r#"42["n",{i}]"#)).collect();
     for chunk in events.chunks(500) {
-        client.texts(&chunk.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        client
+            .texts(&chunk.iter().map(String::as_str).collect::<Vec<_>>())
+            .await;
     }
     client.text(r#"421["n",20000]"#).await;
     let ack = within_long(Duration::from_secs(30), "the last ack", client.read()).await;
@@ -30,7 +34,9 @@ async fn twenty_thousand_events_of_one_client_reach_their_handler_in_order() {
 async fn an_event_right_after_the_reply_is_never_lost() {
     // elsewhere: lost 19 times in 300
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "first", "with": "ack-back"})).await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "first", "with": "ack-back"}))
+        .await;
     for i in 0..300 {
         let mut client = Sio::open(probe.addr()).await;
         client.text("40").await;
@@ -44,7 +50,9 @@ async fn an_event_right_after_the_reply_is_never_lost() {
 async fn a_thousand_emits_in_one_handler_are_all_delivered() {
     // elsewhere: 128 arrived, the ack was lost too
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "many", "with": "emit-many", "out": "n"})).await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "many", "with": "emit-many", "out": "n"}))
+        .await;
     let (mut client, _) = Sio::connect(probe.addr()).await;
     client.text(r#"420["many",1000]"#).await;
     for i in 0..1000 {
@@ -97,9 +105,15 @@ async fn attachments_are_never_separated_from_their_packet() {
             ]
         })
         .collect();
-    probe.run(json!({"do": "burst", "commands": commands})).await;
+    probe
+        .run(json!({"do": "burst", "commands": commands}))
+        .await;
     for i in 0..50 {
-        client.expect(&format!(r#"452-["bin",{i},{{"_placeholder":true,"num":0}},{{"_placeholder":true,"num":1}}]"#)).await;
+        client
+            .expect(&format!(
+                r#"452-["bin",{i},{{"_placeholder":true,"num":0}},{{"_placeholder":true,"num":1}}]"#
+            ))
+            .await;
         client.expect_binary(&[1]).await;
         client.expect_binary(&[2]).await;
         client.expect(&format!(r#"42["text",{i}]"#)).await;
@@ -116,7 +130,10 @@ async fn a_failed_join_leaves_no_rooms_behind() {
         client.text("40").await;
         client.expect(r#"44{"message":"no"}"#).await;
     }
-    assert_eq!(probe.run(json!({"do": "members"})).await, json!({"sockets": [], "rooms": {}}));
+    assert_eq!(
+        probe.run(json!({"do": "members"})).await,
+        json!({"sockets": [], "rooms": {}})
+    );
 }
 
 #[tokio::test]
@@ -126,11 +143,16 @@ async fn a_timed_out_ack_is_forgotten() {
     let (mut client, id) = Sio::connect(probe.addr()).await;
     probe.event("connection").await;
     for i in 0..50 {
-        probe.run(json!({"do": "emit", "socket": id, "args": ["ask"], "ack": i, "timeout": 30})).await;
+        probe
+            .run(json!({"do": "emit", "socket": id, "args": ["ask"], "ack": i, "timeout": 30}))
+            .await;
         client.expect(&format!(r#"42{i}["ask"]"#)).await;
     }
     for _ in 0..50 {
-        assert_eq!(probe.event("acked").await["error"], "operation has timed out");
+        assert_eq!(
+            probe.event("acked").await["error"],
+            "operation has timed out"
+        );
     }
     for i in 0..50 {
         client.text(format!("43{i}[1]")).await;
@@ -164,7 +186,9 @@ async fn everything_up_to_the_bound_is_delivered() {
     let (mut client, id) = Sio::connect(probe.addr()).await;
     probe.event("connection").await;
     let text = "y".repeat(10_000);
-    probe.run(json!({"do": "emit", "socket": id, "args": ["x", text], "repeat": 300})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["x", text], "repeat": 300}))
+        .await;
     for i in 0..300 {
         assert!(client.next_text().await.ends_with(&format!(r#"y",{i}]"#)));
     }
@@ -173,7 +197,8 @@ async fn everything_up_to_the_bound_is_delivered() {
 #[tokio::test]
 async fn many_sessions_opened_and_dropped_leave_nothing() {
     // elsewhere: half-upgraded sessions leaked
-    let mut probe = Probe::start(json!({"pingInterval": 100, "pingTimeout": 100, "upgradeTimeout": 100})).await;
+    let mut probe =
+        Probe::start(json!({"pingInterval": 100, "pingTimeout": 100, "upgradeTimeout": 100})).await;
     for i in 0..100 {
         let session = Polling::open(probe.addr(), "/socket.io/").await;
         session.send("40").await;
@@ -194,7 +219,10 @@ async fn many_sessions_opened_and_dropped_leave_nothing() {
         }
     };
     within("all sessions to end", empty).await;
-    assert_eq!(probe.run(json!({"do": "members"})).await, json!({"sockets": [], "rooms": {}}));
+    assert_eq!(
+        probe.run(json!({"do": "members"})).await,
+        json!({"sockets": [], "rooms": {}})
+    );
 }
 
 #[tokio::test]
@@ -212,7 +240,9 @@ async fn a_poll_that_is_held_while_the_upgrade_ends_harms_nobody() {
         ws.expect("3probe").await;
         ws.text(r#"420["x"]"#).await;
         let token = probe.event("event").await["ack"].clone();
-        probe.run(json!({"do": "ack", "token": token, "args": []})).await;
+        probe
+            .run(json!({"do": "ack", "token": token, "args": []}))
+            .await;
         ws.expect("430[]").await;
         held.push((ws, pending));
     }
@@ -226,11 +256,15 @@ async fn one_bad_handler_harms_nobody_else() {
         return;
     }
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "boom", "with": "throw"})).await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "boom", "with": "throw"}))
+        .await;
     let (mut bystander, _) = Sio::connect(probe.addr()).await;
     let (mut client, id) = Sio::connect(probe.addr()).await;
     client.text(r#"42["boom"]"#).await;
-    probe.event_where("disconnect", |gone| gone["id"] == *id).await;
+    probe
+        .event_where("disconnect", |gone| gone["id"] == *id)
+        .await;
     bystander.text(r#"42["alive"]"#).await;
     assert_eq!(probe.event("event").await["name"], "alive");
     assert!(probe.process().is_running());
@@ -259,8 +293,15 @@ async fn an_upgrade_that_is_aborted_again_and_again_costs_nothing() {
 async fn the_codes_of_refusals_are_numbers() {
     // elsewhere: `"code":"0"`
     let probe = Probe::start(json!({})).await;
-    for target in ["/socket.io/", "/socket.io/?EIO=4&transport=polling&sid=x", "/socket.io/?EIO=3&transport=polling"] {
-        assert!(http::get(probe.addr(), target).await.json()["code"].is_u64(), "{target}");
+    for target in [
+        "/socket.io/",
+        "/socket.io/?EIO=4&transport=polling&sid=x",
+        "/socket.io/?EIO=3&transport=polling",
+    ] {
+        assert!(
+            http::get(probe.addr(), target).await.json()["code"].is_u64(),
+            "{target}"
+        );
     }
 }
 
@@ -272,7 +313,9 @@ async fn volatile_packets_are_never_sent_late() {
     session.send("40").await;
     session.poll().await;
     for i in 0..5 {
-        probe.run(json!({"do": "emit", "flags": ["volatile"], "args": ["v", i]})).await;
+        probe
+            .run(json!({"do": "emit", "flags": ["volatile"], "args": ["v", i]}))
+            .await;
     }
     probe.run(json!({"do": "emit", "args": ["r"]})).await;
     assert_eq!(session.poll().await, [r#"42["r"]"#]);

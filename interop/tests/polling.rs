@@ -21,8 +21,13 @@ async fn open(options: Value) -> (Probe, Polling) {
 fn closed(probe: &mut Probe, session: &Polling, reason: &str) -> impl Future<Output = Value> {
     let place = std::panic::Location::caller();
     async move {
-        let close = probe.event_where("close", |close| close["id"] == *session.sid).await;
-        assert!(close["reason"] == reason, "expected {reason}, got {close} ({place})");
+        let close = probe
+            .event_where("close", |close| close["id"] == *session.sid)
+            .await;
+        assert!(
+            close["reason"] == reason,
+            "expected {reason}, got {close} ({place})"
+        );
         close
     }
 }
@@ -30,15 +35,29 @@ fn closed(probe: &mut Probe, session: &Polling, reason: &str) -> impl Future<Out
 /// Asserts that the request on `connection` was not accepted.
 async fn assert_failed(connection: &mut Connection) {
     let (bytes, _) = connection.rest().await;
-    if departs("A068", "a request that is given up is answered 400 before its connection ends") {
-        assert!(bytes.starts_with(b"HTTP/1.1 400 "), "{:?}", String::from_utf8_lossy(&bytes));
+    if departs(
+        "A068",
+        "a request that is given up is answered 400 before its connection ends",
+    ) {
+        assert!(
+            bytes.starts_with(b"HTTP/1.1 400 "),
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
     } else {
         assert_eq!(bytes, b"");
     }
 }
 
 async fn post_as(session: &Polling, content_type: &str, body: &[u8]) -> Response {
-    http::send(session.addr, "POST", &session.target, &[("Content-Type", content_type)], body).await
+    http::send(
+        session.addr,
+        "POST",
+        &session.target,
+        &[("Content-Type", content_type)],
+        body,
+    )
+    .await
 }
 
 #[tokio::test]
@@ -46,11 +65,16 @@ async fn a_get_takes_all_queued_packets() {
     // A055, A204
     let (mut probe, session) = open(json!({})).await;
     for data in ["a", "b", "c"] {
-        probe.run(json!({"do": "send", "id": session.sid, "data": data})).await;
+        probe
+            .run(json!({"do": "send", "id": session.sid, "data": data}))
+            .await;
     }
     let reply = session.get().await;
     assert_eq!(reply.text(), "4a\u{1e}4b\u{1e}4c");
-    assert_eq!(reply.header("content-type"), Some("text/plain; charset=UTF-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/plain; charset=UTF-8")
+    );
     assert_eq!(reply.header("cache-control"), Some("no-store"));
 }
 
@@ -59,7 +83,9 @@ async fn a_get_without_data_is_held_until_there_is_some() {
     // A056
     let (mut probe, session) = open(json!({})).await;
     let mut pending = session.start_get().await;
-    probe.run(json!({"do": "send", "id": session.sid, "data": "late"})).await;
+    probe
+        .run(json!({"do": "send", "id": session.sid, "data": "late"}))
+        .await;
     assert_eq!(pending.packets().await, ["4late"]);
 }
 
@@ -74,10 +100,15 @@ async fn a_ping_bounds_the_wait_of_a_get() {
 async fn bytes_travel_as_base64() {
     // A057
     let (mut probe, session) = open(json!({})).await;
-    probe.run(json!({"do": "send", "id": session.sid, "data": {"$bin": "AQIDBA=="}})).await;
+    probe
+        .run(json!({"do": "send", "id": session.sid, "data": {"$bin": "AQIDBA=="}}))
+        .await;
     assert_eq!(session.poll().await, ["bAQIDBA=="]);
     session.send("bAQIDBA==").await;
-    assert_eq!(probe.event("data").await["data"], json!({"$bin": "AQIDBA=="}));
+    assert_eq!(
+        probe.event("data").await["data"],
+        json!({"$bin": "AQIDBA=="})
+    );
 }
 
 #[tokio::test]
@@ -108,11 +139,25 @@ async fn one_content_type_is_refused() {
 async fn any_other_content_type_is_text() {
     // A059
     let (mut probe, session) = open(json!({})).await;
-    for kind in ["text/plain", "application/json", "application/octet-stream; charset=UTF-8", "application/x-www-form-urlencoded"] {
-        assert_eq!(post_as(&session, kind, "4é".as_bytes()).await.text(), "ok", "{kind}");
+    for kind in [
+        "text/plain",
+        "application/json",
+        "application/octet-stream; charset=UTF-8",
+        "application/x-www-form-urlencoded",
+    ] {
+        assert_eq!(
+            post_as(&session, kind, "4é".as_bytes()).await.text(),
+            "ok",
+            "{kind}"
+        );
         assert_eq!(probe.event("data").await["data"], "é");
     }
-    assert_eq!(http::send(session.addr, "POST", &session.target, &[], b"4none").await.text(), "ok");
+    assert_eq!(
+        http::send(session.addr, "POST", &session.target, &[], b"4none")
+            .await
+            .text(),
+        "ok"
+    );
     assert_eq!(probe.event("data").await["data"], "none");
 }
 
@@ -122,8 +167,14 @@ async fn a_body_may_be_chunked_and_split_anywhere() {
     let (mut probe, session) = open(json!({})).await;
     let mut connection = Connection::open(session.addr).await;
     let head = [("Transfer-Encoding", "chunked")];
-    connection.send(request("POST", &session.target, &head, b"")).await;
-    for piece in [&b"2\r\n4\xe2\r\n"[..], b"1\r\n\x82\r\n", b"3\r\n\xac!!\r\n0\r\n\r\n"] {
+    connection
+        .send(request("POST", &session.target, &head, b""))
+        .await;
+    for piece in [
+        &b"2\r\n4\xe2\r\n"[..],
+        b"1\r\n\x82\r\n",
+        b"3\r\n\xac!!\r\n0\r\n\r\n",
+    ] {
         connection.send(piece).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -155,13 +206,29 @@ async fn a_body_is_refused_as_soon_as_it_passes_the_limit() {
     // A061: the rest need not arrive
     let (_probe, session) = open(json!({"maxHttpBufferSize": 1000})).await;
     let mut connection = Connection::open(session.addr).await;
-    connection.send(request("POST", &session.target, &[("Content-Length", "100000")], b"")).await;
+    connection
+        .send(request(
+            "POST",
+            &session.target,
+            &[("Content-Length", "100000")],
+            b"",
+        ))
+        .await;
     connection.send("4".repeat(1001)).await;
     assert_eq!(connection.response().await.status, 413);
 
     let mut chunked = Connection::open(session.addr).await;
-    chunked.send(request("POST", &session.target, &[("Transfer-Encoding", "chunked")], b"")).await;
-    chunked.send(format!("3e9\r\n{}\r\n", "4".repeat(1001))).await;
+    chunked
+        .send(request(
+            "POST",
+            &session.target,
+            &[("Transfer-Encoding", "chunked")],
+            b"",
+        ))
+        .await;
+    chunked
+        .send(format!("3e9\r\n{}\r\n", "4".repeat(1001)))
+        .await;
     assert_eq!(chunked.response().await.status, 413);
     session.send("4small").await;
 }
@@ -171,8 +238,14 @@ async fn a_body_at_the_limit_is_accepted() {
     // A062: bytes count, not characters
     let (mut probe, session) = open(json!({"maxHttpBufferSize": 1000})).await;
     session.send(format!("4{}", "x".repeat(999))).await;
-    assert_eq!(probe.event("data").await["data"].as_str().unwrap().len(), 999);
-    assert_eq!(session.post(format!("4{}", "é".repeat(500))).await.status, 413);
+    assert_eq!(
+        probe.event("data").await["data"].as_str().unwrap().len(),
+        999
+    );
+    assert_eq!(
+        session.post(format!("4{}", "é".repeat(500))).await.status,
+        413
+    );
 }
 
 #[tokio::test]
@@ -251,7 +324,14 @@ async fn two_posts_at_once_close_the_session() {
     // A068
     let (mut probe, session) = open(json!({})).await;
     let mut first = Connection::open(session.addr).await;
-    first.send(request("POST", &session.target, &[("Content-Length", "10")], b"4ab")).await;
+    first
+        .send(request(
+            "POST",
+            &session.target,
+            &[("Content-Length", "10")],
+            b"4ab",
+        ))
+        .await;
     tokio::time::sleep(sala_testkit::polling::SETTLE).await;
     let second = session.post("4second").await;
     assert_eq!((second.status, second.text()), (400, ""));
@@ -276,11 +356,20 @@ async fn dropping_a_post_half_way_closes_the_session() {
     // A070
     let (mut probe, session) = open(json!({})).await;
     let mut post = Connection::open(session.addr).await;
-    post.send(request("POST", &session.target, &[("Content-Length", "10")], b"4ab")).await;
+    post.send(request(
+        "POST",
+        &session.target,
+        &[("Content-Length", "10")],
+        b"4ab",
+    ))
+    .await;
     tokio::time::sleep(sala_testkit::polling::SETTLE).await;
     drop(post);
     let close = closed(&mut probe, &session, "transport error").await;
-    assert_eq!(close["description"], "data request connection closed prematurely");
+    assert_eq!(
+        close["description"],
+        "data request connection closed prematurely"
+    );
     session.expect_gone().await;
 }
 
@@ -309,9 +398,13 @@ async fn a_server_that_closes_between_two_polls_says_so_in_the_next() {
 async fn a_server_that_closes_with_data_queued_sends_it_first() {
     // A072, A145
     let (mut probe, session) = open(json!({})).await;
-    probe.run(json!({"do": "send", "id": session.sid, "data": "last words"})).await;
+    probe
+        .run(json!({"do": "send", "id": session.sid, "data": "last words"}))
+        .await;
     probe.run(json!({"do": "close", "id": session.sid})).await;
-    probe.run(json!({"do": "send", "id": session.sid, "data": "too late"})).await;
+    probe
+        .run(json!({"do": "send", "id": session.sid, "data": "too late"}))
+        .await;
     assert_eq!(session.poll().await, ["4last words"]);
     assert_eq!(session.poll().await, ["6", "1"]);
     closed(&mut probe, &session, "forced close").await;
@@ -335,7 +428,13 @@ async fn a_server_that_closes_drops_the_post_it_is_reading() {
     let (mut probe, session) = open(json!({})).await;
     let mut pending = session.start_get().await;
     let mut post = Connection::open(session.addr).await;
-    post.send(request("POST", &session.target, &[("Content-Length", "10")], b"4ab")).await;
+    post.send(request(
+        "POST",
+        &session.target,
+        &[("Content-Length", "10")],
+        b"4ab",
+    ))
+    .await;
     tokio::time::sleep(sala_testkit::polling::SETTLE).await;
     probe.run(json!({"do": "close", "id": session.sid})).await;
     assert_eq!(pending.packets().await, ["1"]);
@@ -346,8 +445,18 @@ async fn a_server_that_closes_drops_the_post_it_is_reading() {
 async fn old_browsers_get_their_header() {
     // A075
     let (_probe, session) = open(json!({})).await;
-    for agent in ["Mozilla/4.0 (compatible;MSIE 8.0)", "Mozilla/5.0 (Windows NT 6.3; Trident/7.0; rv:11.0)"] {
-        let reply = http::send(session.addr, "POST", &session.target, &[("User-Agent", agent)], b"6").await;
+    for agent in [
+        "Mozilla/4.0 (compatible;MSIE 8.0)",
+        "Mozilla/5.0 (Windows NT 6.3; Trident/7.0; rv:11.0)",
+    ] {
+        let reply = http::send(
+            session.addr,
+            "POST",
+            &session.target,
+            &[("User-Agent", agent)],
+            b"6",
+        )
+        .await;
         assert_eq!(reply.header("x-xss-protection"), Some("0"));
         let reply = http::send(session.addr, "GET", POLLING, &[("User-Agent", agent)], b"").await;
         assert_eq!(reply.header("x-xss-protection"), Some("0"));
@@ -361,12 +470,16 @@ async fn b64_makes_a_websocket_send_text_and_changes_nothing_for_polling() {
     let (mut probe, session) = open(json!({})).await;
     let bytes = json!({"$bin": "AQID"});
     let with = Polling::open_at(session.addr, &format!("{POLLING}&b64=1")).await;
-    probe.run(json!({"do": "send", "id": with.sid, "data": bytes})).await;
+    probe
+        .run(json!({"do": "send", "id": with.sid, "data": bytes}))
+        .await;
     assert_eq!(with.poll().await, ["bAQID"]);
 
     let mut ws = Ws::open(session.addr, &format!("{WEBSOCKET}&b64=1")).await;
     let sid = ws.expect_json("0").await["sid"].clone();
-    probe.run(json!({"do": "send", "id": sid, "data": bytes})).await;
+    probe
+        .run(json!({"do": "send", "id": sid, "data": bytes}))
+        .await;
     ws.expect("bAQID").await;
 }
 
@@ -383,7 +496,9 @@ async fn the_separator_splits_whatever_holds_it() {
 async fn an_empty_text_is_a_message() {
     // A181
     let (mut probe, session) = open(json!({})).await;
-    probe.run(json!({"do": "send", "id": session.sid, "data": ""})).await;
+    probe
+        .run(json!({"do": "send", "id": session.sid, "data": ""}))
+        .await;
     assert_eq!(session.poll().await, ["4"]);
     session.send("4").await;
     assert_eq!(probe.event("data").await["data"], "");
@@ -408,8 +523,16 @@ async fn a_poll_may_follow_its_reply_on_the_same_connection_at_once() {
     let (mut probe, session) = open(json!({})).await;
     let mut connection = Connection::open(session.addr).await;
     for data in ["a", "b", "c"] {
-        probe.run(json!({"do": "send", "id": session.sid, "data": data})).await;
-        assert_eq!(connection.request("GET", &session.target, &[], b"").await.text(), format!("4{data}"));
+        probe
+            .run(json!({"do": "send", "id": session.sid, "data": data}))
+            .await;
+        assert_eq!(
+            connection
+                .request("GET", &session.target, &[], b"")
+                .await
+                .text(),
+            format!("4{data}")
+        );
     }
     sala_testkit::quiet_for(A_MOMENT, "anything more", connection.fill()).await;
 }
@@ -419,7 +542,9 @@ async fn the_end_of_a_finished_connection_is_no_error() {
     // A016
     let (mut probe, session) = open(json!({})).await;
     let mut connection = Connection::open(session.addr).await;
-    connection.request("POST", &session.target, &[], b"4a").await;
+    connection
+        .request("POST", &session.target, &[], b"4a")
+        .await;
     connection.finish_sending().await;
     assert_eq!(connection.rest().await, (vec![], End::Closed));
     session.send("4b").await;

@@ -26,15 +26,27 @@ impl Recoverable {
         let reply = client.expect_json("40").await;
         let text = |key: &str| reply[key].as_str().unwrap().to_owned();
         let (sid, pid) = (text("sid"), text("pid"));
-        probe.event_where("connection", |connection| connection["id"] == *sid).await;
-        Self { client, sid, pid, offset: String::new() }
+        probe
+            .event_where("connection", |connection| connection["id"] == *sid)
+            .await;
+        Self {
+            client,
+            sid,
+            pid,
+            offset: String::new(),
+        }
     }
 
     /// Has the server emit to this client and remembers the offset.
     async fn hear(&mut self, probe: &mut Probe, word: &str) {
-        probe.run(json!({"do": "emit", "socket": self.sid, "args": [word]})).await;
+        probe
+            .run(json!({"do": "emit", "socket": self.sid, "args": [word]}))
+            .await;
         let packet = self.client.expect_json("42").await;
-        assert_eq!((packet[0].as_str(), packet.as_array().unwrap().len()), (Some(word), 2));
+        assert_eq!(
+            (packet[0].as_str(), packet.as_array().unwrap().len()),
+            (Some(word), 2)
+        );
         self.offset = packet[1].as_str().unwrap().to_owned();
     }
 
@@ -43,7 +55,11 @@ impl Recoverable {
         drop(self.client);
         let gone = probe.event("disconnect").await;
         assert_eq!(gone["reason"], "transport close");
-        Lost { sid: self.sid, pid: self.pid, offset: self.offset }
+        Lost {
+            sid: self.sid,
+            pid: self.pid,
+            offset: self.offset,
+        }
     }
 }
 
@@ -61,7 +77,10 @@ impl Lost {
 
 async fn start(more: Value) -> Probe {
     let mut options = json!({"connectionStateRecovery": {}});
-    options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    options
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     Probe::start(options).await
 }
 
@@ -91,17 +110,28 @@ async fn events_carry_an_offset_unless_they_want_an_ack_or_are_volatile() {
     let mut probe = start(json!({})).await;
     let mut me = Recoverable::connect(&mut probe).await;
     let id = me.sid.clone();
-    probe.run(json!({"do": "emit", "socket": id, "args": ["hi", 1]})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["hi", 1]}))
+        .await;
     let first = me.client.expect_json("42").await;
-    assert_eq!((&first[0], &first[1], first.as_array().unwrap().len()), (&json!("hi"), &json!(1), 3));
-    probe.run(json!({"do": "emit", "args": ["all", {"$bin": "AQ=="}]})).await;
+    assert_eq!(
+        (&first[0], &first[1], first.as_array().unwrap().len()),
+        (&json!("hi"), &json!(1), 3)
+    );
+    probe
+        .run(json!({"do": "emit", "args": ["all", {"$bin": "AQ=="}]}))
+        .await;
     let second = me.client.expect_json("451-").await;
     assert_eq!(second.as_array().unwrap().len(), 3);
     assert_ne!(first[2], second[2]);
     me.client.expect_binary(&[1]).await;
-    probe.run(json!({"do": "emit", "socket": id, "flags": ["volatile"], "args": ["v"]})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "flags": ["volatile"], "args": ["v"]}))
+        .await;
     me.client.expect(r#"42["v"]"#).await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["ask"], "ack": 1})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["ask"], "ack": 1}))
+        .await;
     me.client.expect(r#"420["ask"]"#).await;
 }
 
@@ -110,8 +140,12 @@ async fn a_lost_client_gets_back_its_id_rooms_data_and_what_it_missed() {
     // C063, C068, C069, C074, E016, J16
     let mut probe = start(json!({})).await;
     let mut me = Recoverable::connect(&mut probe).await;
-    probe.run(json!({"do": "join", "socket": me.sid, "rooms": ["mine", "yours"]})).await;
-    probe.run(json!({"do": "setData", "socket": me.sid, "data": {"user": "a"}})).await;
+    probe
+        .run(json!({"do": "join", "socket": me.sid, "rooms": ["mine", "yours"]}))
+        .await;
+    probe
+        .run(json!({"do": "setData", "socket": me.sid, "data": {"user": "a"}}))
+        .await;
     me.hear(&mut probe, "seen").await;
     let lost = me.vanish(&mut probe).await;
 
@@ -131,16 +165,32 @@ async fn a_lost_client_gets_back_its_id_rooms_data_and_what_it_missed() {
     let mut client = Sio::open(probe.addr()).await;
     client.text(format!("40{}", lost.payload())).await;
     let (missed, reply) = until_connected(&mut client).await;
-    let names: Vec<&str> = missed.iter().map(|packet| packet[0].as_str().unwrap()).collect();
+    let names: Vec<&str> = missed
+        .iter()
+        .map(|packet| packet[0].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["all", "room", "private"]);
     assert_eq!(missed[0][1], 1);
-    assert_eq!((&reply["sid"], &reply["pid"]), (&json!(lost.sid), &json!(lost.pid)));
+    assert_eq!(
+        (&reply["sid"], &reply["pid"]),
+        (&json!(lost.sid), &json!(lost.pid))
+    );
     let connection = probe.event("connection").await;
-    assert_eq!((&connection["recovered"], &connection["data"]), (&json!(true), &json!({"user": "a"})));
+    assert_eq!(
+        (&connection["recovered"], &connection["data"]),
+        (&json!(true), &json!({"user": "a"}))
+    );
     let rooms = connection["rooms"].as_array().unwrap();
-    assert!(["mine", "yours", &lost.sid].iter().all(|room| rooms.contains(&json!(room))), "{rooms:?}");
+    assert!(
+        ["mine", "yours", &lost.sid]
+            .iter()
+            .all(|room| rooms.contains(&json!(room))),
+        "{rooms:?}"
+    );
 
-    probe.run(json!({"do": "emit", "to": ["mine"], "args": ["live"]})).await;
+    probe
+        .run(json!({"do": "emit", "to": ["mine"], "args": ["live"]}))
+        .await;
     assert_eq!(client.expect_json("42").await[0], "live");
 }
 
@@ -151,7 +201,9 @@ async fn missed_attachments_are_sent_again() {
     let mut me = Recoverable::connect(&mut probe).await;
     me.hear(&mut probe, "seen").await;
     let lost = me.vanish(&mut probe).await;
-    probe.run(json!({"do": "emit", "args": ["bin", {"$bin": "AQI="}]})).await;
+    probe
+        .run(json!({"do": "emit", "args": ["bin", {"$bin": "AQI="}]}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     client.text(format!("40{}", lost.payload())).await;
     let packet = client.expect_json("451-").await;
@@ -209,7 +261,11 @@ async fn recovery_is_for_connections_that_were_lost() {
         me.hear(&mut probe, "seen").await;
         match how {
             "leave" => me.client.text("41").await,
-            "kick" => drop(probe.run(json!({"do": "disconnect", "socket": me.sid, "close": true})).await),
+            "kick" => drop(
+                probe
+                    .run(json!({"do": "disconnect", "socket": me.sid, "close": true}))
+                    .await,
+            ),
             "garbage" => me.client.text("7").await,
             "violation" => me.client.text("40").await,
             _ => me.client.connection().finish_sending().await,
@@ -239,7 +295,8 @@ async fn a_ping_timeout_can_be_recovered() {
 #[tokio::test]
 async fn recovery_ends_after_a_while() {
     // C071
-    let mut probe = start(json!({"connectionStateRecovery": {"maxDisconnectionDuration": 150}})).await;
+    let mut probe =
+        start(json!({"connectionStateRecovery": {"maxDisconnectionDuration": 150}})).await;
     let mut me = Recoverable::connect(&mut probe).await;
     me.hear(&mut probe, "seen").await;
     let lost = me.vanish(&mut probe).await;
@@ -252,7 +309,9 @@ async fn recovery_ends_after_a_while() {
 async fn middlewares_are_skipped_by_default() {
     // C072
     let mut probe = start(json!({})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"report": "m"}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"report": "m"}]}))
+        .await;
     let mut me = Recoverable::connect(&mut probe).await;
     me.hear(&mut probe, "seen").await;
     let lost = me.vanish(&mut probe).await;
@@ -269,7 +328,9 @@ async fn middlewares_are_skipped_by_default() {
 async fn middlewares_may_run_and_refuse() {
     // C072, C073
     let mut probe = start(json!({"connectionStateRecovery": {"skipMiddlewares": false}})).await;
-    probe.run(json!({"do": "use", "nsp": "/", "steps": [{"report": "m"}, {"needToken": "t"}]})).await;
+    probe
+        .run(json!({"do": "use", "nsp": "/", "steps": [{"report": "m"}, {"needToken": "t"}]}))
+        .await;
     let mut me = Recoverable::connect_with(&mut probe, r#"{"token":"t"}"#).await;
     me.hear(&mut probe, "seen").await;
     let lost = me.vanish(&mut probe).await;
@@ -320,13 +381,22 @@ async fn a_session_can_be_recovered_again_and_again() {
     for round in 0..3 {
         let offset = me.offset.clone();
         let lost = me.vanish(&mut probe).await;
-        probe.run(json!({"do": "emit", "args": [format!("round {round}")]})).await;
+        probe
+            .run(json!({"do": "emit", "args": [format!("round {round}")]}))
+            .await;
         let mut client = Sio::open(probe.addr()).await;
-        client.text(format!("40{}", json!({"pid": lost.pid, "offset": offset}))).await;
+        client
+            .text(format!("40{}", json!({"pid": lost.pid, "offset": offset})))
+            .await;
         let (missed, reply) = until_connected(&mut client).await;
         assert_eq!(reply["sid"], sid, "round {round}");
         assert_eq!(missed.len(), 1);
         probe.event("connection").await;
-        me = Recoverable { client, sid: sid.clone(), pid: lost.pid, offset: missed[0][1].as_str().unwrap().to_owned() };
+        me = Recoverable {
+            client,
+            sid: sid.clone(),
+            pid: lost.pid,
+            offset: missed[0][1].as_str().unwrap().to_owned(),
+        };
     }
 }

@@ -22,7 +22,10 @@ fn split(text: &str) -> Vec<String> {
     let mut packets = Vec::new();
     let mut rest: Vec<u16> = text.encode_utf16().collect();
     while !rest.is_empty() {
-        let colon = rest.iter().position(|unit| *unit == u16::from(b':')).unwrap();
+        let colon = rest
+            .iter()
+            .position(|unit| *unit == u16::from(b':'))
+            .unwrap();
         let length: usize = String::from_utf16(&rest[..colon]).unwrap().parse().unwrap();
         packets.push(String::from_utf16(&rest[colon + 1..colon + 1 + length]).unwrap());
         rest.drain(..colon + 1 + length);
@@ -40,7 +43,11 @@ impl Old {
         let packets = packets(&reply);
         let open: Value = serde_json::from_str(packets[0].strip_prefix('0').unwrap()).unwrap();
         let sid = open["sid"].as_str().unwrap().to_owned();
-        Self { probe, target: format!("{target}&sid={sid}"), sid }
+        Self {
+            probe,
+            target: format!("{target}&sid={sid}"),
+            sid,
+        }
     }
 
     async fn get(&self) -> Response {
@@ -57,7 +64,9 @@ impl Old {
     }
 
     async fn say(&mut self, data: Value) {
-        self.probe.run(json!({"do": "send", "id": self.sid, "data": data})).await;
+        self.probe
+            .run(json!({"do": "send", "id": self.sid, "data": data}))
+            .await;
     }
 }
 
@@ -71,7 +80,10 @@ async fn open_ws(options: Value, more: &str) -> (Probe, Ws, String) {
     options["allowEIO3"] = json!(true);
     let probe = Probe::engine(options).await;
     let mut ws = Ws::open(probe.addr(), &format!("{OLD_WEBSOCKET}{more}")).await;
-    let sid = ws.expect_json("0").await["sid"].as_str().unwrap().to_owned();
+    let sid = ws.expect_json("0").await["sid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     (probe, ws, sid)
 }
 
@@ -80,11 +92,17 @@ async fn the_handshake_is_length_prefixed_text() {
     // A152
     let probe = Probe::engine(json!({"allowEIO3": true})).await;
     let reply = http::get(probe.addr(), OLD_POLLING).await;
-    assert_eq!(reply.header("content-type"), Some("text/plain; charset=UTF-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/plain; charset=UTF-8")
+    );
     let packets = packets(&reply);
     assert_eq!(packets.len(), 1);
     let open: Value = serde_json::from_str(packets[0].strip_prefix('0').unwrap()).unwrap();
-    assert_eq!((&open["upgrades"], &open["maxPayload"]), (&json!(["websocket"]), &json!(1_000_000)));
+    assert_eq!(
+        (&open["upgrades"], &open["maxPayload"]),
+        (&json!(["websocket"]), &json!(1_000_000))
+    );
 }
 
 #[tokio::test]
@@ -96,7 +114,11 @@ async fn socket_io_joins_the_main_namespace_in_the_next_poll() {
     let first = packets(&reply);
     assert_eq!(first.len(), 1, "{first:?}");
     let open: Value = serde_json::from_str(first[0].strip_prefix('0').unwrap()).unwrap();
-    let next = http::get(probe.addr(), &format!("{target}&sid={}", open["sid"].as_str().unwrap())).await;
+    let next = http::get(
+        probe.addr(),
+        &format!("{target}&sid={}", open["sid"].as_str().unwrap()),
+    )
+    .await;
     assert_eq!(next.text(), "2:40");
 }
 
@@ -129,10 +151,25 @@ async fn entries_without_content_are_skipped() {
 #[tokio::test]
 async fn a_broken_payload_closes_the_session() {
     // A154, A157, and measured pitfalls: endless loops, lengths beyond the input
-    for body in ["", "3:4a", "x:4a", "4a", "1:", "-1:4a", "99999999999999999999:4a", "2:", ":", "2:zz"] {
+    for body in [
+        "",
+        "3:4a",
+        "x:4a",
+        "4a",
+        "1:",
+        "-1:4a",
+        "99999999999999999999:4a",
+        "2:",
+        ":",
+        "2:zz",
+    ] {
         let mut old = Old::open("", json!({})).await;
         assert_eq!(old.post(body).await.text(), "ok", "{body}");
-        assert_eq!(old.probe.event("close").await["reason"], "parse error", "{body}");
+        assert_eq!(
+            old.probe.event("close").await["reason"],
+            "parse error",
+            "{body}"
+        );
     }
 }
 
@@ -142,7 +179,11 @@ async fn a_base64_packet_without_content_does_no_harm() {
     for body in ["1:b", "2:b4", "2:b?"] {
         let mut old = Old::open("", json!({})).await;
         old.post(body).await;
-        assert_eq!(http::get(old.probe.addr(), OLD_POLLING).await.status, 200, "{body}");
+        assert_eq!(
+            http::get(old.probe.addr(), OLD_POLLING).await.status,
+            200,
+            "{body}"
+        );
         assert!(old.probe.process().is_running());
     }
 }
@@ -153,12 +194,18 @@ async fn bytes_make_a_binary_payload() {
     let mut old = Old::open("", json!({})).await;
     old.say(json!({"$bin": "AQIDBA=="})).await;
     let reply = old.get().await;
-    assert_eq!(reply.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/octet-stream")
+    );
     assert_eq!(reply.body, [1, 5, 255, 4, 1, 2, 3, 4]);
 
     old.say(json!("€")).await;
     old.say(json!({"$bin": "AQ=="})).await;
-    assert_eq!(old.get().await.body, [&[0, 4, 255][..], "4€".as_bytes(), &[1, 2, 255, 4, 1]].concat());
+    assert_eq!(
+        old.get().await.body,
+        [&[0, 4, 255][..], "4€".as_bytes(), &[1, 2, 255, 4, 1]].concat()
+    );
 
     old.say(json!({"$bin": "AAAAAAAAAAAAAAAAAAAA"})).await;
     assert_eq!(old.get().await.body[..5], [1, 1, 6, 255, 4]);
@@ -170,10 +217,16 @@ async fn bytes_travel_as_base64_if_the_client_asks() {
     let mut old = Old::open("&b64=1", json!({})).await;
     old.say(json!({"$bin": "AQIDBA=="})).await;
     let reply = old.get().await;
-    assert_eq!(reply.header("content-type"), Some("text/plain; charset=UTF-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/plain; charset=UTF-8")
+    );
     assert_eq!(reply.text(), "10:b4AQIDBA==");
     old.post("10:b4AQIDBA==").await;
-    assert_eq!(old.probe.event("data").await["data"], json!({"$bin": "AQIDBA=="}));
+    assert_eq!(
+        old.probe.event("data").await["data"],
+        json!({"$bin": "AQIDBA=="})
+    );
 }
 
 #[tokio::test]
@@ -182,8 +235,16 @@ async fn binary_payloads_are_read() {
     let mut old = Old::open("", json!({})).await;
     assert_eq!(old.post_bytes(&[0, 2, 255, b'4', b'a']).await.text(), "ok");
     assert_eq!(old.probe.event("data").await["data"], "a");
-    assert_eq!(old.post_bytes(&[1, 3, 255, 4, 9, 8, 0, 4, 255, b'4', 0xe2, 0x82, 0xac]).await.text(), "ok");
-    assert_eq!(old.probe.event("data").await["data"], json!({"$bin": "CQg="}));
+    assert_eq!(
+        old.post_bytes(&[1, 3, 255, 4, 9, 8, 0, 4, 255, b'4', 0xe2, 0x82, 0xac])
+            .await
+            .text(),
+        "ok"
+    );
+    assert_eq!(
+        old.probe.event("data").await["data"],
+        json!({"$bin": "CQg="})
+    );
     assert_eq!(old.probe.event("data").await["data"], "€");
 }
 
@@ -191,13 +252,24 @@ async fn binary_payloads_are_read() {
 async fn a_broken_binary_payload_closes_the_session() {
     // A157
     let long = [&[0][..], &[9; 320], &[255, b'4', b'a']].concat();
-    for body in [&long[..], &[0, 2], &[0, 200, 255, b'4', b'a'], &[0], &[0, 255]] {
+    for body in [
+        &long[..],
+        &[0, 2],
+        &[0, 200, 255, b'4', b'a'],
+        &[0],
+        &[0, 255],
+    ] {
         let mut old = Old::open("", json!({})).await;
         assert_eq!(old.post_bytes(body).await.text(), "ok");
         assert_eq!(old.probe.event("close").await["reason"], "parse error");
     }
     // These the reference ignores; whatever happens to the session, the server stays.
-    for body in [&[7, 2, 255, b'4', b'a'][..], &[1, 1, 255, 9], &[], &[1, 1, 255, b'4']] {
+    for body in [
+        &[7, 2, 255, b'4', b'a'][..],
+        &[1, 1, 255, 9],
+        &[],
+        &[1, 1, 255, b'4'],
+    ] {
         let mut old = Old::open("", json!({})).await;
         old.post_bytes(body).await;
         assert_eq!(http::get(old.probe.addr(), OLD_POLLING).await.status, 200);
@@ -209,7 +281,9 @@ async fn a_broken_binary_payload_closes_the_session() {
 async fn binary_frames_start_with_the_packet_type() {
     // A158
     let (mut probe, mut ws, sid) = open_ws(json!({}), "").await;
-    probe.run(json!({"do": "send", "id": sid, "data": {"$bin": "AQI="}})).await;
+    probe
+        .run(json!({"do": "send", "id": sid, "data": {"$bin": "AQI="}}))
+        .await;
     ws.expect_binary(&[4, 1, 2]).await;
     ws.binary([4, 3, 4]).await;
     assert_eq!(probe.event("data").await["data"], json!({"$bin": "AwQ="}));
@@ -219,7 +293,9 @@ async fn binary_frames_start_with_the_packet_type() {
 async fn b64_makes_a_websocket_send_text() {
     // A156, A159
     let (mut probe, mut ws, sid) = open_ws(json!({}), "&b64=1").await;
-    probe.run(json!({"do": "send", "id": sid, "data": {"$bin": "AQI="}})).await;
+    probe
+        .run(json!({"do": "send", "id": sid, "data": {"$bin": "AQI="}}))
+        .await;
     ws.expect("b4AQI=").await;
     ws.text("b4AwQ=").await;
     assert_eq!(probe.event("data").await["data"], json!({"$bin": "AwQ="}));
@@ -238,7 +314,11 @@ async fn text_is_plain_on_a_websocket() {
 #[tokio::test]
 async fn the_client_pings() {
     // A135, A160
-    let (mut probe, mut ws, _) = open_ws(json!({"pingInterval": 150, "pingTimeout": 100, "report": ["heartbeat"]}), "").await;
+    let (mut probe, mut ws, _) = open_ws(
+        json!({"pingInterval": 150, "pingTimeout": 100, "report": ["heartbeat"]}),
+        "",
+    )
+    .await;
     for ping in ["2", "2xyz", "2", "2"] {
         tokio::time::sleep(std::time::Duration::from_millis(120)).await;
         ws.text(ping).await;
@@ -264,7 +344,13 @@ async fn a_client_must_not_pong() {
     ws.text("3").await;
     ws.expect_close(None).await;
     let close = probe.event("close").await;
-    assert_eq!((&close["reason"], &close["description"]), (&json!("transport error"), &json!("invalid heartbeat direction")));
+    assert_eq!(
+        (&close["reason"], &close["description"]),
+        (
+            &json!("transport error"),
+            &json!("invalid heartbeat direction")
+        )
+    );
 }
 
 #[tokio::test]
@@ -292,16 +378,32 @@ async fn jsonp_works_with_revision_three() {
         let probe = Probe::engine(json!({"allowEIO3": true})).await;
         let target = format!("{OLD_POLLING}&j=5&b64=1");
         let reply = http::get(probe.addr(), &target).await;
-        let json = reply.text().strip_prefix("___eio[5](").and_then(|text| text.strip_suffix(");")).unwrap();
+        let json = reply
+            .text()
+            .strip_prefix("___eio[5](")
+            .and_then(|text| text.strip_suffix(");"))
+            .unwrap();
         let payload: String = serde_json::from_str(json).unwrap();
-        let open: Value = serde_json::from_str(split(&payload)[0].strip_prefix('0').unwrap()).unwrap();
+        let open: Value =
+            serde_json::from_str(split(&payload)[0].strip_prefix('0').unwrap()).unwrap();
         let sid = open["sid"].as_str().unwrap().to_owned();
-        Old { probe, target: format!("{target}&sid={sid}"), sid }
+        Old {
+            probe,
+            target: format!("{target}&sid={sid}"),
+            sid,
+        }
     };
     old.say(json!({"$bin": "AQIDBA=="})).await;
     assert_eq!(old.get().await.text(), r#"___eio[5]("10:b4AQIDBA==");"#);
     let kind = [("Content-Type", "application/x-www-form-urlencoded")];
-    let reply = http::send(old.probe.addr(), "POST", &old.target, &kind, b"d=6%3A4hello").await;
+    let reply = http::send(
+        old.probe.addr(),
+        "POST",
+        &old.target,
+        &kind,
+        b"d=6%3A4hello",
+    )
+    .await;
     assert_eq!(reply.text(), "ok");
     assert_eq!(old.probe.event("data").await["data"], "hello");
 }
@@ -324,10 +426,14 @@ async fn both_revisions_share_a_server() {
     let (mut new, _) = sala_interop::Sio::connect(probe.addr()).await;
     probe.event("connection").await;
     probe.event("connection").await;
-    probe.run(json!({"do": "emit", "args": ["all", {"$bin": "AQI="}]})).await;
-    old.expect(r#"451-["all",{"_placeholder":true,"num":0}]"#).await;
+    probe
+        .run(json!({"do": "emit", "args": ["all", {"$bin": "AQI="}]}))
+        .await;
+    old.expect(r#"451-["all",{"_placeholder":true,"num":0}]"#)
+        .await;
     old.expect_binary(&[4, 1, 2]).await;
-    new.expect(r#"451-["all",{"_placeholder":true,"num":0}]"#).await;
+    new.expect(r#"451-["all",{"_placeholder":true,"num":0}]"#)
+        .await;
     new.expect_binary(&[1, 2]).await;
 }
 
@@ -340,5 +446,10 @@ async fn both_revisions_are_told_apart_on_the_engine() {
         assert_eq!(probe.event("open").await["protocol"], protocol);
     }
     let session = Polling::open(probe.addr(), "/engine.io/").await;
-    assert_eq!(probe.event_where("open", |open| open["id"] == *session.sid).await["protocol"], 4);
+    assert_eq!(
+        probe
+            .event_where("open", |open| open["id"] == *session.sid)
+            .await["protocol"],
+        4
+    );
 }

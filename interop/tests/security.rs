@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use sala_interop::{Probe, Sio, differs};
 use sala_testkit::http::{self, Connection, request};
 use sala_testkit::polling::Polling;
-use sala_testkit::ws::{Frame, Ws, handshake_bytes, handshake_headers, opcode};
 use sala_testkit::within_long;
+use sala_testkit::ws::{Frame, Ws, handshake_bytes, handshake_headers, opcode};
 use serde_json::json;
 
 use crate::support::{POLLING, WEBSOCKET, refused};
@@ -44,12 +44,21 @@ async fn packets_that_fail_to_decode_harm_one_connection_only() {
     // I004
     let mut probe = Probe::start(json!({})).await;
     let (mut bystander, _) = Sio::connect(probe.addr()).await;
-    for packet in ["4x", r#"42["error"]"#, r#"42[{"toString":"foo"}]"#, r#"42["__proto__"]"#, r#"40/__proto__,"#, r#"42/constructor,["x"]"#] {
+    for packet in [
+        "4x",
+        r#"42["error"]"#,
+        r#"42[{"toString":"foo"}]"#,
+        r#"42["__proto__"]"#,
+        r#"40/__proto__,"#,
+        r#"42/constructor,["x"]"#,
+    ] {
         let (mut client, _) = Sio::connect(probe.addr()).await;
         client.text(packet).await;
     }
     bystander.text(r#"42["alive"]"#).await;
-    probe.event_where("event", |event| event["name"] == "alive").await;
+    probe
+        .event_where("event", |event| event["name"] == "alive")
+        .await;
     assert!(probe.process().is_running());
 }
 
@@ -59,14 +68,31 @@ async fn bodies_of_very_many_packets_take_linear_time() {
     let mut probe = Probe::engine(json!({"allowEIO3": true})).await;
     let session = Polling::open(probe.addr(), "/engine.io/").await;
     let noops = format!("6{}", "\u{1e}6".repeat(499_999));
-    assert_eq!(soon("a body of noops", session.post(noops)).await.status, 200);
+    assert_eq!(
+        soon("a body of noops", session.post(noops)).await.status,
+        200
+    );
     let separators = "\u{1e}".repeat(1_000_000);
     soon("a body of separators", session.post(separators)).await;
     let old = http::get(probe.addr(), "/engine.io/?EIO=3&transport=polling").await;
-    let open = old.text().split_once(':').unwrap().1.strip_prefix('0').unwrap().to_owned();
+    let open = old
+        .text()
+        .split_once(':')
+        .unwrap()
+        .1
+        .strip_prefix('0')
+        .unwrap()
+        .to_owned();
     let open: serde_json::Value = serde_json::from_str(&open).unwrap();
-    let target = format!("/engine.io/?EIO=3&transport=polling&sid={}", open["sid"].as_str().unwrap());
-    soon("an old body of noops", http::post(probe.addr(), &target, "1:6".repeat(333_333))).await;
+    let target = format!(
+        "/engine.io/?EIO=3&transport=polling&sid={}",
+        open["sid"].as_str().unwrap()
+    );
+    soon(
+        "an old body of noops",
+        http::post(probe.addr(), &target, "1:6".repeat(333_333)),
+    )
+    .await;
     alive(&mut probe).await;
 }
 
@@ -76,7 +102,9 @@ async fn a_refused_upgrade_may_be_reset_at_once() {
     let mut probe = Probe::engine(json!({})).await;
     for _ in 0..300 {
         let mut connection = Connection::open(probe.addr()).await;
-        connection.send(handshake_bytes(&format!("{WEBSOCKET}&sid=nope"), &[])).await;
+        connection
+            .send(handshake_bytes(&format!("{WEBSOCKET}&sid=nope"), &[]))
+            .await;
         connection.reset();
     }
     alive(&mut probe).await;
@@ -86,7 +114,15 @@ async fn a_refused_upgrade_may_be_reset_at_once() {
 async fn odd_transports_on_an_upgrade_are_refused() {
     // I011
     let mut probe = Probe::engine(json!({})).await;
-    for transport in ["__proto__", "constructor", "polling", "webtransport", "", "%00", "WEBSOCKET"] {
+    for transport in [
+        "__proto__",
+        "constructor",
+        "polling",
+        "webtransport",
+        "",
+        "%00",
+        "WEBSOCKET",
+    ] {
         let target = format!("/engine.io/?EIO=4&transport={transport}");
         if let Ok(mut ws) = Ws::attempt(probe.addr(), &target, &[]).await {
             ws.closed().await;
@@ -99,7 +135,11 @@ async fn odd_transports_on_an_upgrade_are_refused() {
 async fn refused_bodies_leave_nothing_open() {
     // I013
     let mut probe = Probe::engine(json!({})).await;
-    let descriptors = |id: u32| std::fs::read_dir(format!("/proc/{id}/fd")).map(Iterator::count).unwrap_or_default();
+    let descriptors = |id: u32| {
+        std::fs::read_dir(format!("/proc/{id}/fd"))
+            .map(Iterator::count)
+            .unwrap_or_default()
+    };
     let id = probe.process().id().unwrap();
     let kind = [("Content-Type", "application/octet-stream")];
     let mut connection = Connection::open(probe.addr()).await;
@@ -107,7 +147,13 @@ async fn refused_bodies_leave_nothing_open() {
     for _ in 0..200 {
         let opened = connection.request("GET", POLLING, &[], b"").await;
         let target = format!("{POLLING}&sid={}", crate::support::sid(&opened));
-        assert_eq!(connection.request("POST", &target, &kind, b"4a").await.status, 400);
+        assert_eq!(
+            connection
+                .request("POST", &target, &kind, b"4a")
+                .await
+                .status,
+            400
+        );
     }
     let after = descriptors(id);
     assert!(after < before + 20, "{before} descriptors became {after}");
@@ -122,11 +168,21 @@ async fn a_session_cannot_be_entered_with_another_revision() {
         let session = Polling::open(probe.addr(), "/engine.io/").await;
         let bare = format!("/engine.io/?transport=websocket&sid={}", session.sid);
         for heartbeat in ["2", "3"] {
-            let attempt = Ws::open_and_send(probe.addr(), &bare, &[Frame::new(opcode::TEXT, heartbeat)]).await;
-            let Err((reply, _)) = attempt else { panic!("must be refused") };
+            let attempt =
+                Ws::open_and_send(probe.addr(), &bare, &[Frame::new(opcode::TEXT, heartbeat)])
+                    .await;
+            let Err((reply, _)) = attempt else {
+                panic!("must be refused")
+            };
             assert_eq!((reply.status, reply.text()), (400, "Bad request"));
         }
-        refused(probe.addr(), &bare.replace("websocket", "polling"), 3, "Bad request").await;
+        refused(
+            probe.addr(),
+            &bare.replace("websocket", "polling"),
+            3,
+            "Bad request",
+        )
+        .await;
         session.send("4alive").await;
         alive(&mut probe).await;
     }
@@ -171,11 +227,22 @@ async fn a_huge_number_of_attachments_is_refused_at_once() {
 async fn a_request_with_thousands_of_headers_is_an_error() {
     // I030, I043
     let mut probe = Probe::engine(json!({})).await;
-    let mut headers: Vec<(String, String)> = (0..2000).map(|i| (format!("X-{i}"), "1".to_owned())).collect();
-    headers.extend(handshake_headers().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut headers: Vec<(String, String)> = (0..2000)
+        .map(|i| (format!("X-{i}"), "1".to_owned()))
+        .collect();
+    headers.extend(
+        handshake_headers()
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    );
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     let mut connection = Connection::open(probe.addr()).await;
-    connection.send(request("GET", WEBSOCKET, &headers, b"")).await;
+    connection
+        .send(request("GET", WEBSOCKET, &headers, b""))
+        .await;
     let reply = connection.response().await;
     assert!((400..500).contains(&reply.status), "{reply:?}");
     alive(&mut probe).await;
@@ -188,10 +255,16 @@ async fn endless_request_heads_are_cut_off() {
     let mut connection = Connection::open(probe.addr()).await;
     connection.send(b"GET /engine.io/?EIO=4 HTTP/1.1\r\n").await;
     for _ in 0..100 {
-        connection.send([b"X-Long: ".to_vec(), vec![b'a'; 10_000], b"\r\n".to_vec()].concat()).await;
+        connection
+            .send([b"X-Long: ".to_vec(), vec![b'a'; 10_000], b"\r\n".to_vec()].concat())
+            .await;
     }
     let (bytes, _) = connection.rest().await;
-    assert!(bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 4"), "{:?}", String::from_utf8_lossy(&bytes));
+    assert!(
+        bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 4"),
+        "{:?}",
+        String::from_utf8_lossy(&bytes)
+    );
     alive(&mut probe).await;
 }
 
@@ -220,11 +293,17 @@ async fn malformed_requests_are_errors() {
 async fn inflation_bombs_are_refused() {
     // I034
     let mut probe = Probe::engine(json!({"perMessageDeflate": true})).await;
-    let mut ws = Ws::open_with(probe.addr(), WEBSOCKET, &[("Sec-WebSocket-Extensions", "permessage-deflate")]).await;
+    let mut ws = Ws::open_with(
+        probe.addr(),
+        WEBSOCKET,
+        &[("Sec-WebSocket-Extensions", "permessage-deflate")],
+    )
+    .await;
     ws.read_frame().await.unwrap();
     let bomb = {
         use std::io::Write;
-        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        let mut encoder =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
         for _ in 0..50 {
             encoder.write_all(&vec![b'4'; 1_000_000]).unwrap();
         }
@@ -232,7 +311,11 @@ async fn inflation_bombs_are_refused() {
         encoder.get_ref()[..encoder.get_ref().len() - 4].to_vec()
     };
     assert!(bomb.len() < 1_000_000, "{}", bomb.len());
-    ws.frame(Frame { rsv: 4, ..Frame::new(opcode::TEXT, bomb) }).await;
+    ws.frame(Frame {
+        rsv: 4,
+        ..Frame::new(opcode::TEXT, bomb)
+    })
+    .await;
     let refused = ws.expect_close(Some(1009));
     soon("the refusal of a bomb", refused).await;
     alive(&mut probe).await;
@@ -242,7 +325,9 @@ async fn inflation_bombs_are_refused() {
 async fn deep_json_overflows_no_stack() {
     // I049
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "x", "with": "count"})).await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "x", "with": "count"}))
+        .await;
     let deep = format!("42[\"x\",{}{}]", "[".repeat(100_000), "]".repeat(100_000));
     let broken = format!("42{}", "[".repeat(500_000));
     let auth = format!("40{}", "{\"a\":".repeat(100_000));
@@ -272,8 +357,12 @@ async fn many_pending_joins_are_bounded() {
         return;
     }
     let mut probe = Probe::start(json!({})).await;
-    let parent = probe.run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"})).await;
-    probe.run(json!({"do": "use", "nsp": parent, "steps": [{"hold": true}]})).await;
+    let parent = probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
+    probe
+        .run(json!({"do": "use", "nsp": parent, "steps": [{"hold": true}]}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     for i in 0..1000 {
         client.text(format!("40/dyn-{i},")).await;
@@ -290,7 +379,9 @@ async fn namespaces_of_one_connection_are_bounded() {
         return;
     }
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"})).await;
+    probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
     let mut client = Sio::open(probe.addr()).await;
     for i in 0..500 {
         client.text(format!("40/dyn-{i},")).await;

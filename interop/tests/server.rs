@@ -3,8 +3,8 @@
 use sala_interop::{Probe, Sio};
 use sala_testkit::http::{self, Connection};
 use sala_testkit::polling::Polling;
-use sala_testkit::ws::Message;
 use sala_testkit::within;
+use sala_testkit::ws::Message;
 use serde_json::json;
 
 #[tokio::test]
@@ -22,7 +22,10 @@ async fn closing_tells_everyone_without_a_disconnect_packet() {
     assert_eq!(client.next().await, Message::Close(None, String::new()));
     assert_eq!(pending.packets().await, ["1"]);
     for _ in 0..3 {
-        assert_eq!(probe.event("disconnect").await["reason"], "server shutting down");
+        assert_eq!(
+            probe.event("disconnect").await["reason"],
+            "server shutting down"
+        );
     }
     probe.expect_none("disconnect").await;
 }
@@ -50,7 +53,10 @@ async fn clients_that_were_disconnected_first_are_told_so() {
     probe.run(json!({"do": "disconnect", "close": true})).await;
     client.expect("41").await;
     client.expect_close(None).await;
-    assert_eq!(probe.event("disconnect").await["reason"], "server namespace disconnect");
+    assert_eq!(
+        probe.event("disconnect").await["reason"],
+        "server namespace disconnect"
+    );
 }
 
 #[tokio::test]

@@ -1,34 +1,16 @@
-//! E: the server's side of a socket.
+//! E.1 to E.5: the server's side of a socket.
 
 use std::time::{Duration, Instant};
 
-use sala_interop::{Probe, Sio, departs};
-use sala_testkit::http::{self, Connection, request};
+use sala_interop::{Probe, Sio};
+use sala_testkit::http::{self};
 use sala_testkit::polling::Polling;
 use serde_json::{Value, json};
 
-use crate::support::A_MOMENT;
-
-async fn connect(options: Value) -> (Probe, Sio, String) {
-    let mut probe = Probe::start(options).await;
-    let (client, id) = Sio::connect(probe.addr()).await;
-    probe.event("connection").await;
-    (probe, client, id)
-}
+use crate::support::{A_MOMENT, connect, gone};
 
 async fn state(probe: &mut Probe, id: &str) -> Value {
     probe.run(json!({"do": "state", "socket": id})).await
-}
-
-/// Asserts the reason with which the next socket ends.
-#[track_caller]
-fn gone(probe: &mut Probe, reason: &str) -> impl Future<Output = Value> {
-    let place = std::panic::Location::caller();
-    async move {
-        let gone = probe.event("disconnect").await;
-        assert!(gone["reason"] == reason, "expected {reason}, got {gone} ({place})");
-        gone
-    }
 }
 
 // --- E.1 attributes -----------------------------------------------------------------------------
@@ -39,7 +21,10 @@ async fn the_id_of_a_socket_is_not_the_id_of_its_session() {
     let (mut probe, client, id) = connect(json!({})).await;
     assert_eq!(id.len(), 20);
     assert_ne!(client.open["sid"], id);
-    assert_eq!(state(&mut probe, &id).await["conn"]["id"], client.open["sid"]);
+    assert_eq!(
+        state(&mut probe, &id).await["conn"]["id"],
+        client.open["sid"]
+    );
     let target = format!("/socket.io/?EIO=4&transport=polling&sid={id}");
     let reply = http::post(probe.addr(), &target, "42[\"injected\"]").await;
     assert_eq!((reply.status, &reply.json()["code"]), (400, &json!(1)));
@@ -53,23 +38,51 @@ async fn the_handshake_shows_the_first_request() {
     let reply = http::send(probe.addr(), "GET", target, &[("X-First", "Yes")], b"").await;
     let session = Polling::from_reply(probe.addr(), target, &reply);
     let other = [("X-First", "No"), ("X-Second", "1")];
-    http::send(probe.addr(), "POST", &session.target, &other, b"40{\"a\":1}").await;
-    let id = probe.event("connection").await["id"].as_str().unwrap().to_owned();
+    http::send(
+        probe.addr(),
+        "POST",
+        &session.target,
+        &other,
+        b"40{\"a\":1}",
+    )
+    .await;
+    let id = probe.event("connection").await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let state = state(&mut probe, &id).await;
     let handshake = &state["handshake"];
     assert_eq!(handshake["headers"]["x-first"], "Yes");
     assert_eq!(handshake["headers"]["x-second"], Value::Null);
-    assert_eq!(handshake["query"], json!({"EIO": "4", "transport": "polling", "x": "1", "y": "é"}));
+    assert_eq!(
+        handshake["query"],
+        json!({"EIO": "4", "transport": "polling", "x": "1", "y": "é"})
+    );
     assert_eq!(handshake["url"], target);
     assert_eq!(handshake["auth"], json!({"a": 1}));
-    assert_eq!((&handshake["secure"], &handshake["xdomain"]), (&json!(false), &json!(false)));
+    assert_eq!(
+        (&handshake["secure"], &handshake["xdomain"]),
+        (&json!(false), &json!(false))
+    );
     let address = handshake["address"].as_str().unwrap();
-    assert!(["127.0.0.1", "::ffff:127.0.0.1"].contains(&address), "{address}");
+    assert!(
+        ["127.0.0.1", "::ffff:127.0.0.1"].contains(&address),
+        "{address}"
+    );
     let issued = handshake["issued"].as_u64().unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64;
     assert!(issued <= now && now - issued < 60_000, "{issued}");
     assert!(handshake["time"].as_str().unwrap().len() > 10);
-    assert_eq!((&state["request"]["url"], &state["request"]["headers"]["x-first"]), (&json!(target), &json!("Yes")));
+    assert_eq!(
+        (
+            &state["request"]["url"],
+            &state["request"]["headers"]["x-first"]
+        ),
+        (&json!(target), &json!("Yes"))
+    );
 }
 
 #[tokio::test]
@@ -77,9 +90,21 @@ async fn an_origin_marks_a_request_from_elsewhere() {
     // E008
     let mut probe = Probe::start(json!({})).await;
     let target = "/socket.io/?EIO=4&transport=polling";
-    let reply = http::send(probe.addr(), "GET", target, &[("Origin", "http://a.com")], b"").await;
-    Polling::from_reply(probe.addr(), target, &reply).send("40").await;
-    let id = probe.event("connection").await["id"].as_str().unwrap().to_owned();
+    let reply = http::send(
+        probe.addr(),
+        "GET",
+        target,
+        &[("Origin", "http://a.com")],
+        b"",
+    )
+    .await;
+    Polling::from_reply(probe.addr(), target, &reply)
+        .send("40")
+        .await;
+    let id = probe.event("connection").await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(state(&mut probe, &id).await["handshake"]["xdomain"], true);
 }
 
@@ -91,11 +116,20 @@ async fn sockets_of_one_connection_share_its_handshake_but_not_its_auth() {
     let mut client = Sio::open(probe.addr()).await;
     let first = client.join_with("/", r#"{"a":1}"#).await;
     let second = client.join_with("/ns", r#"{"b":2}"#).await;
-    let (first, second) = (state(&mut probe, &first).await, state(&mut probe, &second).await);
-    assert_eq!((&first["handshake"]["auth"], &second["handshake"]["auth"]), (&json!({"a": 1}), &json!({"b": 2})));
+    let (first, second) = (
+        state(&mut probe, &first).await,
+        state(&mut probe, &second).await,
+    );
+    assert_eq!(
+        (&first["handshake"]["auth"], &second["handshake"]["auth"]),
+        (&json!({"a": 1}), &json!({"b": 2}))
+    );
     assert_eq!(first["handshake"]["url"], second["handshake"]["url"]);
     assert_eq!(first["conn"]["id"], second["conn"]["id"]);
-    assert_eq!((&first["nsp"], &second["nsp"]), (&json!("/"), &json!("/ns")));
+    assert_eq!(
+        (&first["nsp"], &second["nsp"]),
+        (&json!("/"), &json!("/ns"))
+    );
 }
 
 #[tokio::test]
@@ -103,14 +137,31 @@ async fn rooms_and_data_are_those_of_now() {
     // E011, E012
     let (mut probe, client, id) = connect(json!({})).await;
     let fresh = state(&mut probe, &id).await;
-    assert_eq!((&fresh["rooms"], &fresh["data"]), (&json!([id]), &json!({})));
-    probe.run(json!({"do": "join", "socket": id, "rooms": ["a", "b"]})).await;
-    probe.run(json!({"do": "leave", "socket": id, "rooms": "a"})).await;
-    probe.run(json!({"do": "setData", "socket": id, "data": {"n": 1}})).await;
+    assert_eq!(
+        (&fresh["rooms"], &fresh["data"]),
+        (&json!([id]), &json!({}))
+    );
+    probe
+        .run(json!({"do": "join", "socket": id, "rooms": ["a", "b"]}))
+        .await;
+    probe
+        .run(json!({"do": "leave", "socket": id, "rooms": "a"}))
+        .await;
+    probe
+        .run(json!({"do": "setData", "socket": id, "data": {"n": 1}}))
+        .await;
     let now = state(&mut probe, &id).await;
-    let mut rooms: Vec<&str> = now["rooms"].as_array().unwrap().iter().map(|room| room.as_str().unwrap()).collect();
+    let mut rooms: Vec<&str> = now["rooms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|room| room.as_str().unwrap())
+        .collect();
     rooms.sort_unstable_by_key(|room| room.len());
-    assert_eq!((rooms, &now["data"]), (vec!["b", id.as_str()], &json!({"n": 1})));
+    assert_eq!(
+        (rooms, &now["data"]),
+        (vec!["b", id.as_str()], &json!({"n": 1}))
+    );
     drop(client);
     probe.event("disconnect").await;
     assert_eq!(state(&mut probe, &id).await["rooms"], json!([]));
@@ -122,7 +173,10 @@ async fn the_connection_shows_its_transport_and_its_upgrade() {
     let mut probe = Probe::start(json!({"report": ["upgrade"]})).await;
     let session = Polling::open(probe.addr(), "/socket.io/").await;
     session.send("40").await;
-    let id = probe.event("connection").await["id"].as_str().unwrap().to_owned();
+    let id = probe.event("connection").await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     session.poll().await;
     assert_eq!(state(&mut probe, &id).await["conn"]["transport"], "polling");
     let mut ws = sala_testkit::ws::Ws::open(probe.addr(), &session.upgrade_target()).await;
@@ -131,7 +185,10 @@ async fn the_connection_shows_its_transport_and_its_upgrade() {
     ws.text("5").await;
     assert_eq!(probe.event("upgrade").await["transport"], "websocket");
     let conn = state(&mut probe, &id).await["conn"].clone();
-    assert_eq!((&conn["transport"], &conn["protocol"], &conn["state"]), (&json!("websocket"), &json!(4), &json!("open")));
+    assert_eq!(
+        (&conn["transport"], &conn["protocol"], &conn["state"]),
+        (&json!("websocket"), &json!(4), &json!("open"))
+    );
     ws.text(r#"42["still here"]"#).await;
     assert_eq!(probe.event("event").await["id"], id);
 }
@@ -141,12 +198,18 @@ async fn connected_and_disconnected_are_opposites() {
     // E018
     let (mut probe, client, id) = connect(json!({})).await;
     let now = state(&mut probe, &id).await;
-    assert_eq!((&now["connected"], &now["disconnected"], &now["recovered"]), (&json!(true), &json!(false), &json!(false)));
+    assert_eq!(
+        (&now["connected"], &now["disconnected"], &now["recovered"]),
+        (&json!(true), &json!(false), &json!(false))
+    );
     drop(client);
     assert_eq!(probe.event("disconnecting").await["connected"], true);
     assert_eq!(probe.event("disconnect").await["connected"], false);
     let now = state(&mut probe, &id).await;
-    assert_eq!((&now["connected"], &now["disconnected"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&now["connected"], &now["disconnected"]),
+        (&json!(false), &json!(true))
+    );
 }
 
 // --- E.2 receiving ------------------------------------------------------------------------------
@@ -168,10 +231,18 @@ async fn every_kind_of_argument_arrives() {
     // E021, E035, B004
     let (mut probe, mut client, id) = connect(json!({})).await;
     let args = json!([null, true, -1.5, "é\u{1e}\"", [1, [2]], {"a": {"b": []}}, 9_007_199_254_740_991_i64]);
-    let packet = json!(["x"].into_iter().map(Value::from).chain(args.as_array().unwrap().clone()).collect::<Vec<_>>());
+    let packet = json!(
+        ["x"]
+            .into_iter()
+            .map(Value::from)
+            .chain(args.as_array().unwrap().clone())
+            .collect::<Vec<_>>()
+    );
     client.text(format!("42{packet}")).await;
     assert_eq!(probe.event("event").await["args"], args);
-    probe.run(json!({"do": "emit", "socket": id, "args": packet})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": packet}))
+        .await;
     assert_eq!(client.expect_json("42").await, packet);
 }
 
@@ -182,7 +253,9 @@ async fn text_with_the_separator_survives_polling() {
     let session = Polling::open(probe.addr(), "/socket.io/").await;
     session.send("40").await;
     session.poll().await;
-    probe.run(json!({"do": "emit", "args": ["x", "a\u{1e}b"]})).await;
+    probe
+        .run(json!({"do": "emit", "args": ["x", "a\u{1e}b"]}))
+        .await;
     assert_eq!(session.poll().await, [r#"42["x","a\u001eb"]"#]);
 }
 
@@ -190,13 +263,22 @@ async fn text_with_the_separator_survives_polling() {
 async fn a_gate_may_refuse_an_event() {
     // E025, E027, E028
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "gate", "nsp": "/", "event": "secret", "refuse": "not yours"})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "secret", "with": "ack-back"})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "open", "with": "ack-back"})).await;
+    probe
+        .run(json!({"do": "gate", "nsp": "/", "event": "secret", "refuse": "not yours"}))
+        .await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "secret", "with": "ack-back"}))
+        .await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "open", "with": "ack-back"}))
+        .await;
     let (mut client, id) = Sio::connect(probe.addr()).await;
     client.text(r#"421["secret"]"#).await;
     let error = probe.event("error").await;
-    assert_eq!((&error["id"], &error["message"]), (&json!(id), &json!("not yours")));
+    assert_eq!(
+        (&error["id"], &error["message"]),
+        (&json!(id), &json!("not yours"))
+    );
     client.text(r#"422["open",1]"#).await;
     client.expect("432[1]").await;
     probe.expect_none("disconnect").await;
@@ -207,10 +289,14 @@ async fn a_gate_may_change_the_arguments() {
     // E027
     let mut probe = Probe::start(json!({})).await;
     probe.run(json!({"do": "gate", "nsp": "/", "event": "x", "replace": ["changed", {"$bin": "AQ=="}]})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "x", "with": "emit-back"})).await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "x", "with": "emit-back"}))
+        .await;
     let (mut client, _) = Sio::connect(probe.addr()).await;
     client.text(r#"42["x","original",2]"#).await;
-    client.expect(r#"451-["x-back","changed",{"_placeholder":true,"num":0}]"#).await;
+    client
+        .expect(r#"451-["x-back","changed",{"_placeholder":true,"num":0}]"#)
+        .await;
     client.expect_binary(&[1]).await;
 }
 
@@ -218,9 +304,13 @@ async fn a_gate_may_change_the_arguments() {
 async fn a_slow_gate_holds_up_its_own_packet_only() {
     // E033
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "gate", "nsp": "/", "event": "slow", "delay": 100})).await;
+    probe
+        .run(json!({"do": "gate", "nsp": "/", "event": "slow", "delay": 100}))
+        .await;
     for event in ["slow", "fast"] {
-        probe.run(json!({"do": "handle", "nsp": "/", "event": event, "with": "ack-back"})).await;
+        probe
+            .run(json!({"do": "handle", "nsp": "/", "event": event, "with": "ack-back"}))
+            .await;
     }
     let (mut client, _) = Sio::connect(probe.addr()).await;
     client.texts(&[r#"421["slow"]"#, r#"422["fast"]"#]).await;
@@ -232,8 +322,12 @@ async fn a_slow_gate_holds_up_its_own_packet_only() {
 async fn events_in_flight_are_ignored_once_the_handler_has_disconnected() {
     // E031
     let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "go", "with": "disconnect"})).await;
-    probe.run(json!({"do": "handle", "nsp": "/", "event": "never", "with": "ack-back"})).await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "go", "with": "disconnect"}))
+        .await;
+    probe
+        .run(json!({"do": "handle", "nsp": "/", "event": "never", "with": "ack-back"}))
+        .await;
     let (mut client, _) = Sio::connect(probe.addr()).await;
     client.texts(&[r#"42["go"]"#, r#"421["never"]"#]).await;
     gone(&mut probe, "server namespace disconnect").await;
@@ -254,8 +348,12 @@ async fn emits_leave_in_order_across_namespaces() {
     for _ in 0..2 {
         probe.event("connection").await;
     }
-    let commands: Vec<Value> = (0..30).map(|i| json!({"socket": if i % 3 == 0 { &second } else { &first }, "args": ["n", i]})).collect();
-    probe.run(json!({"do": "burst", "commands": commands})).await;
+    let commands: Vec<Value> = (0..30)
+        .map(|i| json!({"socket": if i % 3 == 0 { &second } else { &first }, "args": ["n", i]}))
+        .collect();
+    probe
+        .run(json!({"do": "burst", "commands": commands}))
+        .await;
     for i in 0..30 {
         let prefix = if i % 3 == 0 { "42/ns," } else { "42" };
         client.expect(&format!(r#"{prefix}["n",{i}]"#)).await;
@@ -268,23 +366,37 @@ async fn emits_to_a_socket_that_has_gone_are_no_error() {
     let (mut probe, client, id) = connect(json!({})).await;
     drop(client);
     probe.event("disconnect").await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["x"]})).await;
-    probe.run(json!({"do": "join", "socket": id, "rooms": ["r"]})).await;
-    probe.run(json!({"do": "leave", "socket": id, "rooms": "r"})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["x"]}))
+        .await;
+    probe
+        .run(json!({"do": "join", "socket": id, "rooms": ["r"]}))
+        .await;
+    probe
+        .run(json!({"do": "leave", "socket": id, "rooms": "r"}))
+        .await;
     probe.run(json!({"do": "disconnect", "socket": id})).await;
     // E054
-    assert_eq!(probe.run(json!({"do": "members"})).await, json!({"sockets": [], "rooms": {}}));
+    assert_eq!(
+        probe.run(json!({"do": "members"})).await,
+        json!({"sockets": [], "rooms": {}})
+    );
 }
 
 #[tokio::test]
 async fn an_ack_brings_the_answer() {
     // E039, G002
     let (mut probe, mut client, id) = connect(json!({})).await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["hi", 1], "ack": "a"})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["hi", 1], "ack": "a"}))
+        .await;
     client.expect(r#"420["hi",1]"#).await;
     client.text(r#"430["ok",{"x":1}]"#).await;
     let acked = probe.event("acked").await;
-    assert_eq!((&acked["ack"], &acked["error"], &acked["answer"]), (&json!("a"), &Value::Null, &json!(["ok", {"x": 1}])));
+    assert_eq!(
+        (&acked["ack"], &acked["error"], &acked["answer"]),
+        (&json!("a"), &Value::Null, &json!(["ok", {"x": 1}]))
+    );
 }
 
 #[tokio::test]
@@ -292,7 +404,9 @@ async fn an_ack_may_time_out() {
     // E040, E042, E083, G003
     let (mut probe, mut client, id) = connect(json!({})).await;
     let asked = Instant::now();
-    probe.run(json!({"do": "emit", "socket": id, "args": ["hi"], "ack": 1, "timeout": 100})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["hi"], "ack": 1, "timeout": 100}))
+        .await;
     client.expect(r#"420["hi"]"#).await;
     let acked = probe.event("acked").await;
     assert!(asked.elapsed() >= Duration::from_millis(95));
@@ -307,12 +421,19 @@ async fn an_ack_may_time_out() {
 async fn an_ack_in_time_is_no_error() {
     // E040, E043
     let (mut probe, mut client, id) = connect(json!({})).await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["hi"], "ack": 1, "timeout": 5000})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["hi"], "ack": 1, "timeout": 5000}))
+        .await;
     client.expect(r#"420["hi"]"#).await;
     client.text(r#"430["here"]"#).await;
     let acked = probe.event("acked").await;
-    assert_eq!((&acked["error"], &acked["answer"]), (&Value::Null, &json!(["here"])));
-    probe.run(json!({"do": "emit", "socket": id, "args": ["plain"]})).await;
+    assert_eq!(
+        (&acked["error"], &acked["answer"]),
+        (&Value::Null, &json!(["here"]))
+    );
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["plain"]}))
+        .await;
     client.expect(r#"42["plain"]"#).await;
 }
 
@@ -321,7 +442,9 @@ async fn a_socket_emits_to_its_client_alone() {
     // E034, G001
     let (mut probe, mut client, id) = connect(json!({})).await;
     let (mut other, _) = Sio::connect(probe.addr()).await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["x"]})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["x"]}))
+        .await;
     client.expect(r#"42["x"]"#).await;
     other.quiet(A_MOMENT).await;
 }
@@ -330,9 +453,13 @@ async fn a_socket_emits_to_its_client_alone() {
 async fn an_emit_without_data_has_no_arguments() {
     // a measured pitfall: `[null]` was sent
     let (mut probe, mut client, id) = connect(json!({})).await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["nothing"]})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["nothing"]}))
+        .await;
     client.expect(r#"42["nothing"]"#).await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["null", null]})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["null", null]}))
+        .await;
     client.expect(r#"42["null",null]"#).await;
 }
 
@@ -345,13 +472,20 @@ async fn outgoing_packets_are_shown() {
     probe.run(json!({"do": "outgoing", "nsp": "/"})).await;
     let (mut client, id) = Sio::connect(probe.addr()).await;
     probe.event("connection").await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["own", {"$bin": "AQ=="}]})).await;
+    probe
+        .run(json!({"do": "emit", "socket": id, "args": ["own", {"$bin": "AQ=="}]}))
+        .await;
     probe.run(json!({"do": "emit", "args": ["all", 1]})).await;
-    assert_eq!(probe.event("outgoing").await["args"], json!(["own", {"$bin": "AQ=="}]));
+    assert_eq!(
+        probe.event("outgoing").await["args"],
+        json!(["own", {"$bin": "AQ=="}])
+    );
     assert_eq!(probe.event("outgoing").await["args"], json!(["all", 1]));
     client.text(r#"420["ask"]"#).await;
     let token = probe.event("event").await["ack"].clone();
-    probe.run(json!({"do": "ack", "token": token, "args": []})).await;
+    probe
+        .run(json!({"do": "ack", "token": token, "args": []}))
+        .await;
     probe.expect_none("outgoing").await;
 }
 
@@ -364,7 +498,9 @@ async fn volatile_packets_that_are_dropped_are_shown_too() {
     session.send("40").await;
     session.poll().await;
     probe.event("connection").await;
-    probe.run(json!({"do": "emit", "flags": ["volatile"], "args": ["lost"]})).await;
+    probe
+        .run(json!({"do": "emit", "flags": ["volatile"], "args": ["lost"]}))
+        .await;
     assert_eq!(probe.event("outgoing").await["args"], json!(["lost"]));
 }
 
@@ -375,184 +511,61 @@ async fn rooms_come_and_go_with_their_members() {
     // E051, E052, E055
     let (mut probe, client, id) = connect(json!({})).await;
     probe.run(json!({"do": "watchRooms", "nsp": "/"})).await;
-    probe.run(json!({"do": "join", "socket": id, "rooms": ["a"]})).await;
-    probe.run(json!({"do": "join", "socket": id, "rooms": ["a"]})).await;
-    let report = |event: &Value| (event["name"].as_str().unwrap().to_owned(), event["room"].as_str().unwrap().to_owned());
+    probe
+        .run(json!({"do": "join", "socket": id, "rooms": ["a"]}))
+        .await;
+    probe
+        .run(json!({"do": "join", "socket": id, "rooms": ["a"]}))
+        .await;
+    let report = |event: &Value| {
+        (
+            event["name"].as_str().unwrap().to_owned(),
+            event["room"].as_str().unwrap().to_owned(),
+        )
+    };
     let told: Vec<_> = probe.taken("room").await.iter().map(report).collect();
-    assert_eq!(told, [("create-room".into(), "a".into()), ("join-room".into(), "a".into())]);
-    probe.run(json!({"do": "leave", "socket": id, "rooms": "a"})).await;
-    probe.run(json!({"do": "leave", "socket": id, "rooms": "a"})).await;
+    assert_eq!(
+        told,
+        [
+            ("create-room".into(), "a".into()),
+            ("join-room".into(), "a".into())
+        ]
+    );
+    probe
+        .run(json!({"do": "leave", "socket": id, "rooms": "a"}))
+        .await;
+    probe
+        .run(json!({"do": "leave", "socket": id, "rooms": "a"}))
+        .await;
     let told: Vec<_> = probe.taken("room").await.iter().map(report).collect();
-    assert_eq!(told, [("leave-room".into(), "a".into()), ("delete-room".into(), "a".into())]);
-    probe.run(json!({"do": "join", "socket": id, "rooms": ["b"]})).await;
+    assert_eq!(
+        told,
+        [
+            ("leave-room".into(), "a".into()),
+            ("delete-room".into(), "a".into())
+        ]
+    );
+    probe
+        .run(json!({"do": "join", "socket": id, "rooms": ["b"]}))
+        .await;
     drop(client);
     probe.event("disconnect").await;
-    let mut left: Vec<_> = probe.taken("room").await.iter().map(report).filter(|(name, _)| name == "delete-room").collect();
+    let mut left: Vec<_> = probe
+        .taken("room")
+        .await
+        .iter()
+        .map(report)
+        .filter(|(name, _)| name == "delete-room")
+        .collect();
     left.sort();
-    let mut expected = vec![("delete-room".to_owned(), "b".to_owned()), ("delete-room".to_owned(), id)];
+    let mut expected = vec![
+        ("delete-room".to_owned(), "b".to_owned()),
+        ("delete-room".to_owned(), id),
+    ];
     expected.sort();
     assert_eq!(left, expected);
-    assert_eq!(probe.run(json!({"do": "members"})).await["rooms"], json!({}));
-}
-
-// --- E.7 disconnecting --------------------------------------------------------------------------
-
-#[tokio::test]
-async fn a_disconnect_leaves_the_transport_open() {
-    // B032, E066, E073
-    let (mut probe, mut client, id) = connect(json!({})).await;
-    probe.run(json!({"do": "disconnect", "socket": id})).await;
-    client.expect("41").await;
-    gone(&mut probe, "server namespace disconnect").await;
-    assert_ne!(client.join("/").await, id);
-}
-
-#[tokio::test]
-async fn a_closing_disconnect_takes_every_namespace_along() {
-    // E067, E072
-    let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "of", "nsp": "/ns"})).await;
-    let (mut client, id) = Sio::connect(probe.addr()).await;
-    client.join("/ns").await;
-    probe.run(json!({"do": "disconnect", "socket": id, "close": true})).await;
-    let mut told = [client.next_text().await, client.next_text().await];
-    told.sort();
-    assert_eq!(told, ["41", "41/ns,"]);
-    client.expect_close(None).await;
-    for _ in 0..2 {
-        gone(&mut probe, "server namespace disconnect").await;
-    }
-    probe.expect_none("disconnect").await;
-}
-
-#[tokio::test]
-async fn disconnecting_twice_sends_once() {
-    // E068
-    let (mut probe, mut client, id) = connect(json!({})).await;
-    for _ in 0..3 {
-        probe.run(json!({"do": "disconnect", "socket": id})).await;
-    }
-    client.expect("41").await;
-    client.quiet(A_MOMENT).await;
-    assert_eq!(probe.taken("disconnect").await.len(), 1);
-}
-
-#[tokio::test]
-async fn while_disconnecting_a_socket_still_has_its_rooms() {
-    // E070, E071
-    let mut probe = Probe::start(json!({})).await;
-    probe.run(json!({"do": "farewell", "nsp": "/", "event": "bye"})).await;
-    let (client, id) = Sio::connect(probe.addr()).await;
-    let (mut friend, friend_id) = Sio::connect(probe.addr()).await;
-    for member in [&id, &friend_id] {
-        probe.run(json!({"do": "join", "socket": member, "rooms": ["r"]})).await;
-    }
-    drop(client);
-    let leaving = probe.event("disconnecting").await;
-    assert!(leaving["rooms"].as_array().unwrap().contains(&json!("r")));
-    friend.expect(&format!(r#"42["bye","{id}"]"#)).await;
-    let left = gone(&mut probe, "transport close").await;
-    assert_eq!(left["rooms"], json!([]));
-}
-
-// --- E.8 reasons --------------------------------------------------------------------------------
-
-#[tokio::test]
-async fn a_silent_client_times_out() {
-    // E076
-    let (mut probe, _client, _) = connect(json!({"pingInterval": 100, "pingTimeout": 100})).await;
-    gone(&mut probe, "ping timeout").await;
-}
-
-#[tokio::test]
-async fn the_end_of_the_transport_is_a_close() {
-    // E077
-    let (mut probe, mut client, _) = connect(json!({})).await;
-    client.close(Some(1000)).await;
-    client.gone().await;
-    drop(client);
-    gone(&mut probe, "transport close").await;
-}
-
-#[tokio::test]
-async fn an_error_of_the_transport_comes_with_its_description() {
-    // E078, E082
-    let mut probe = Probe::start(json!({})).await;
-    let session = Polling::open(probe.addr(), "/socket.io/").await;
-    session.send("40").await;
-    session.poll().await;
-    let _pending = session.start_get().await;
-    session.get().await;
-    let left = gone(&mut probe, "transport error").await;
-    assert_eq!(left["description"], "overlap from client");
-}
-
-#[tokio::test]
-async fn an_undecodable_engine_packet_is_a_parse_error() {
-    // E079
-    let (mut probe, mut client, _) = connect(json!({})).await;
-    client.text("7").await;
-    gone(&mut probe, "parse error").await;
-}
-
-#[tokio::test]
-async fn closing_the_connection_is_a_forced_close() {
-    // E080
-    let (mut probe, mut client, id) = connect(json!({})).await;
-    probe.run(json!({"do": "closeConn", "socket": id})).await;
-    client.expect_close(None).await;
-    gone(&mut probe, "forced close").await;
-}
-
-#[tokio::test]
-async fn a_violation_by_polling_without_a_pending_get_is_a_forced_server_close() {
-    // E081, J186
-    let mut probe = Probe::start(json!({})).await;
-    let session = Polling::open(probe.addr(), "/socket.io/").await;
-    session.send("40").await;
-    session.poll().await;
-    session.send("40").await;
-    gone(&mut probe, "forced server close").await;
-    assert_eq!(session.poll().await, ["6", "1"]);
-    session.expect_gone().await;
-}
-
-#[tokio::test]
-async fn a_violation_by_polling_with_a_pending_get_is_a_forced_close() {
-    // E080, J186
-    let mut probe = Probe::start(json!({})).await;
-    let session = Polling::open(probe.addr(), "/socket.io/").await;
-    session.send("40").await;
-    session.poll().await;
-    let mut pending = session.start_get().await;
-    session.send("40").await;
-    assert_eq!(pending.packets().await, ["1"]);
-    gone(&mut probe, "forced close").await;
-}
-
-#[tokio::test]
-async fn a_broken_upload_is_an_error_of_the_transport() {
-    // A070, E078
-    let mut probe = Probe::start(json!({})).await;
-    let session = Polling::open(probe.addr(), "/socket.io/").await;
-    session.send("40").await;
-    let mut post = Connection::open(session.addr).await;
-    post.send(request("POST", &session.target, &[("Content-Length", "10")], b"42[")).await;
-    tokio::time::sleep(sala_testkit::polling::SETTLE).await;
-    drop(post);
-    gone(&mut probe, "transport error").await;
-}
-
-#[tokio::test]
-async fn packets_are_shown_as_they_are_made() {
-    // E013, E037, A177
-    let (mut probe, mut client, id) = connect(json!({"report": ["packetCreate"]})).await;
-    probe.forget().await;
-    probe.run(json!({"do": "emit", "socket": id, "args": ["x", 1]})).await;
-    client.expect(r#"42["x",1]"#).await;
-    let packet = probe.event("packetCreate").await["packet"].clone();
-    assert_eq!(packet["type"], "message");
-    if !departs("A177", "a packet is shown as it was encoded") {
-        assert_eq!(packet["data"], r#"2["x",1]"#);
-    }
+    assert_eq!(
+        probe.run(json!({"do": "members"})).await["rooms"],
+        json!({})
+    );
 }

@@ -34,21 +34,28 @@ async fn upgraded(session: &Polling) -> Ws {
 #[tokio::test]
 async fn a_session_moves_to_a_websocket() {
     // A111, A112, A114, A176
-    let (mut probe, session) = open(json!({"report": ["upgrading", "upgrade"], "echo": true})).await;
+    let (mut probe, session) =
+        open(json!({"report": ["upgrading", "upgrade"], "echo": true})).await;
     let mut ws = Ws::open(session.addr, &session.upgrade_target()).await;
     ws.quiet(A_MOMENT).await;
     ws.text("2probe").await;
     ws.expect("3probe").await;
     assert_eq!(probe.event("upgrading").await["transport"], "websocket");
     let state = probe.run(json!({"do": "state", "id": session.sid})).await;
-    assert_eq!((&state["transport"], &state["upgrading"], &state["upgraded"]), (&json!("polling"), &json!(true), &json!(false)));
+    assert_eq!(
+        (&state["transport"], &state["upgrading"], &state["upgraded"]),
+        (&json!("polling"), &json!(true), &json!(false))
+    );
 
     ws.text("5").await;
     assert_eq!(probe.event("upgrade").await["transport"], "websocket");
     ws.text("4hello").await;
     ws.expect("4hello").await;
     let state = probe.run(json!({"do": "state", "id": session.sid})).await;
-    assert_eq!((&state["transport"], &state["upgrading"], &state["upgraded"]), (&json!("websocket"), &json!(false), &json!(true)));
+    assert_eq!(
+        (&state["transport"], &state["upgrading"], &state["upgraded"]),
+        (&json!("websocket"), &json!(false), &json!(true))
+    );
 }
 
 #[tokio::test]
@@ -69,7 +76,9 @@ async fn what_is_sent_during_the_probe_arrives_after_the_commit() {
     let (mut probe, session) = open(json!({})).await;
     let mut ws = probed(&session).await;
     for data in ["a", "b"] {
-        probe.run(json!({"do": "send", "id": session.sid, "data": data})).await;
+        probe
+            .run(json!({"do": "send", "id": session.sid, "data": data}))
+            .await;
     }
     ws.text("5").await;
     ws.expect("4a").await;
@@ -83,7 +92,9 @@ async fn polling_works_both_ways_during_the_probe() {
     let mut ws = probed(&session).await;
     session.send("4by polling").await;
     assert_eq!(probe.event("data").await["data"], "by polling");
-    probe.run(json!({"do": "send", "id": session.sid, "data": "down"})).await;
+    probe
+        .run(json!({"do": "send", "id": session.sid, "data": "down"}))
+        .await;
     assert_eq!(session.poll().await, ["4down"]);
     ws.text("5").await;
     ws.text("4by websocket").await;
@@ -105,7 +116,9 @@ async fn a_commit_may_follow_its_probe_at_once() {
     // A102, A114
     let (_probe, session) = open(json!({"echo": true})).await;
     let frames = ["2probe", "5", "4a", "4b"].map(|text| Frame::new(opcode::TEXT, text));
-    let mut ws = Ws::open_and_send(session.addr, &session.upgrade_target(), &frames).await.unwrap();
+    let mut ws = Ws::open_and_send(session.addr, &session.upgrade_target(), &frames)
+        .await
+        .unwrap();
     for text in ["3probe", "4a", "4b"] {
         ws.expect(text).await;
     }
@@ -121,9 +134,19 @@ async fn any_other_packet_ends_the_attempt_and_not_the_session() {
         ws.expect_close(None).await;
         ws.close(None).await;
         session.send("4still polling").await;
-        assert_eq!(probe.event("data").await["data"], "still polling", "after {packet:?}");
+        assert_eq!(
+            probe.event("data").await["data"],
+            "still polling",
+            "after {packet:?}"
+        );
     }
-    for frame in [Frame::new(opcode::BINARY, [1]), Frame { rsv: 2, ..Frame::new(opcode::TEXT, "2probe") }] {
+    for frame in [
+        Frame::new(opcode::BINARY, [1]),
+        Frame {
+            rsv: 2,
+            ..Frame::new(opcode::TEXT, "2probe")
+        },
+    ] {
         let mut ws = Ws::open(session.addr, &session.upgrade_target()).await;
         ws.frame(frame).await;
         ws.closed().await;
@@ -230,7 +253,9 @@ async fn a_session_that_closes_while_upgrading_closes_the_new_websocket() {
     // A122
     let (mut probe, session) = open(json!({})).await;
     let mut ws = probed(&session).await;
-    probe.run(json!({"do": "close", "id": session.sid, "discard": true})).await;
+    probe
+        .run(json!({"do": "close", "id": session.sid, "discard": true}))
+        .await;
     ws.expect_close(None).await;
     assert_eq!(probe.event("close").await["reason"], "forced close");
     session.expect_gone().await;
@@ -247,7 +272,9 @@ async fn a_session_that_is_closing_flushes_its_queue_over_the_new_websocket() {
     // A123
     let (mut probe, session) = open(json!({})).await;
     let mut ws = probed(&session).await;
-    probe.run(json!({"do": "send", "id": session.sid, "data": "last words"})).await;
+    probe
+        .run(json!({"do": "send", "id": session.sid, "data": "last words"}))
+        .await;
     probe.run(json!({"do": "close", "id": session.sid})).await;
     ws.text("5").await;
     ws.expect("4last words").await;
@@ -273,7 +300,8 @@ async fn the_heartbeat_goes_on_over_the_new_transport() {
 #[tokio::test]
 async fn middlewares_run_for_the_upgrade() {
     // A125
-    let (mut probe, session) = open(json!({"use": [{"report": true}], "allowRequest": {"delay": 0}})).await;
+    let (mut probe, session) =
+        open(json!({"use": [{"report": true}], "allowRequest": {"delay": 0}})).await;
     upgraded(&session).await;
     let urls = probe.taken("middleware").await;
     assert_eq!(urls.len(), 2, "{urls:?}");
@@ -285,7 +313,10 @@ async fn a_websocket_session_is_not_disturbed_by_another_websocket() {
     // A126: no upgrade is announced to it, and an attempt does no harm
     let (mut probe, _) = open(json!({"echo": true})).await;
     let mut ws = Ws::open(probe.addr(), crate::support::WEBSOCKET).await;
-    let sid = ws.expect_json("0").await["sid"].as_str().unwrap().to_owned();
+    let sid = ws.expect_json("0").await["sid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let target = format!("{}&sid={sid}", crate::support::WEBSOCKET);
     drop(Ws::open(probe.addr(), &target).await);
     ws.text("4alive").await;
@@ -298,7 +329,13 @@ async fn an_upgrade_needs_a_session_of_its_own_revision() {
     // A163, I014
     let (mut probe, session) = open(json!({"echo": true})).await;
     for eio in ["EIO=3", "EIO=abc", "EIO="] {
-        upgrade_refused(session.addr, &session.upgrade_target().replace("EIO=4", eio), 400, "Bad request").await;
+        upgrade_refused(
+            session.addr,
+            &session.upgrade_target().replace("EIO=4", eio),
+            400,
+            "Bad request",
+        )
+        .await;
         let error = probe.event("connection_error").await;
         assert_eq!(error["context"]["name"], "PROTOCOL_MISMATCH", "{eio}");
     }
@@ -318,7 +355,12 @@ async fn nothing_is_lost_when_messages_flow_during_the_upgrade() {
     ws.text("2probe").await;
     probe.run(sends.clone()).await;
     ws.expect("3probe").await;
-    got += session.poll().await.iter().filter(|packet| *packet == "4x").count();
+    got += session
+        .poll()
+        .await
+        .iter()
+        .filter(|packet| *packet == "4x")
+        .count();
     probe.run(sends.clone()).await;
     ws.text("5").await;
     probe.run(sends).await;

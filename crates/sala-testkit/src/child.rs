@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
-use tokio::process::{ChildStdin, Child as Process, Command};
+use tokio::process::{Child as Process, ChildStdin, Command};
 use tokio::sync::mpsc;
 
 use crate::within;
@@ -62,10 +62,17 @@ impl ChildBuilder {
     ///
     /// When it cannot be started or does not become ready in time.
     pub async fn start(mut self) -> Child {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        self.command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let mut process = match self.command.spawn() {
             Ok(process) => process,
-            Err(error) => panic!("cannot start {:?}: {error}", self.command.as_std().get_program()),
+            Err(error) => panic!(
+                "cannot start {:?}: {error}",
+                self.command.as_std().get_program()
+            ),
         };
         let log = Log::default();
         let (sender, lines) = mpsc::unbounded_channel();
@@ -74,7 +81,13 @@ impl ChildBuilder {
         let stdin = process.stdin.take();
         tokio::spawn(follow(stdout, log.clone(), Some(sender)));
         tokio::spawn(follow(stderr, log.clone(), None));
-        let mut child = Child { process, stdin, lines, addresses: Vec::new(), log };
+        let mut child = Child {
+            process,
+            stdin,
+            lines,
+            addresses: Vec::new(),
+            log,
+        };
         within("the server to listen", child.become_ready(self.listeners)).await;
         child
     }
@@ -85,7 +98,10 @@ impl Child {
     pub fn command(program: impl AsRef<OsStr>) -> ChildBuilder {
         let mut command = Command::new(program);
         command.env("PORT", "0").env("ENGINE_PORT", "0");
-        ChildBuilder { command, listeners: 1 }
+        ChildBuilder {
+            command,
+            listeners: 1,
+        }
     }
 
     async fn become_ready(&mut self, listeners: usize) {
@@ -147,14 +163,24 @@ impl Child {
 
     /// Waits for the end of the process.
     pub async fn exit(&mut self) -> ExitStatus {
-        self.process.wait().await.expect("the process can be waited for")
+        self.process
+            .wait()
+            .await
+            .expect("the process can be waited for")
     }
 
     /// Asks the process to stop (SIGTERM).
     pub async fn terminate(&self) {
         if let Some(id) = self.process.id() {
-            let sent = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await;
-            assert!(sent.is_ok_and(|status| status.success()), "cannot send SIGTERM");
+            let sent = Command::new("kill")
+                .arg("-TERM")
+                .arg(id.to_string())
+                .status()
+                .await;
+            assert!(
+                sent.is_ok_and(|status| status.success()),
+                "cannot send SIGTERM"
+            );
         }
     }
 
@@ -176,11 +202,18 @@ impl Drop for Child {
 /// Finds `http://address:port` in a `listening on …` line.
 fn ready_address(line: &str) -> Option<SocketAddr> {
     let rest = line.strip_prefix("listening on ")?;
-    let rest = rest.trim().trim_start_matches("http://").trim_end_matches('/');
+    let rest = rest
+        .trim()
+        .trim_start_matches("http://")
+        .trim_end_matches('/');
     rest.split_whitespace().next()?.parse().ok()
 }
 
-async fn follow(stream: impl AsyncRead + Unpin, log: Log, lines: Option<mpsc::UnboundedSender<String>>) {
+async fn follow(
+    stream: impl AsyncRead + Unpin,
+    log: Log,
+    lines: Option<mpsc::UnboundedSender<String>>,
+) {
     let mut reader = BufReader::new(stream).lines();
     while let Ok(Some(line)) = reader.next_line().await {
         {

@@ -19,7 +19,11 @@ pub fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Outpu
 ///
 /// When the time is over, naming `what` was awaited.
 #[track_caller]
-pub fn within_long<F: Future>(limit: Duration, what: &str, future: F) -> impl Future<Output = F::Output> + use<F> {
+pub fn within_long<F: Future>(
+    limit: Duration,
+    what: &str,
+    future: F,
+) -> impl Future<Output = F::Output> + use<F> {
     let place = std::panic::Location::caller();
     let what = what.to_owned();
     async move {
@@ -36,7 +40,11 @@ pub fn within_long<F: Future>(limit: Duration, what: &str, future: F) -> impl Fu
 ///
 /// When the future completes, naming `what` must not happen.
 #[track_caller]
-pub fn quiet_for<F: Future>(span: Duration, what: &str, future: F) -> impl Future<Output = ()> + use<F>
+pub fn quiet_for<F: Future>(
+    span: Duration,
+    what: &str,
+    future: F,
+) -> impl Future<Output = ()> + use<F>
 where
     F::Output: std::fmt::Debug,
 {

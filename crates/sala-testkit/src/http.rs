@@ -41,12 +41,19 @@ pub struct Response {
 impl Response {
     /// The first value of a header; names are compared without case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// All values of a header.
     pub fn header_all(&self, name: &str) -> Vec<&str> {
-        self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+        self.headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// The body as text.
@@ -66,30 +73,39 @@ impl Response {
     pub fn json(&self) -> Value {
         match serde_json::from_slice(&self.body) {
             Ok(value) => value,
-            Err(error) => panic!("not JSON ({error}): {:?}", String::from_utf8_lossy(&self.body)),
+            Err(error) => panic!(
+                "not JSON ({error}): {:?}",
+                String::from_utf8_lossy(&self.body)
+            ),
         }
     }
 
     fn is_chunked(&self) -> bool {
-        self.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+        self.header("transfer-encoding")
+            .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
     }
 
     fn content_length(&self) -> Option<usize> {
-        self.header("content-length").map(|value| value.trim().parse().expect("Content-Length is a number"))
+        self.header("content-length")
+            .map(|value| value.trim().parse().expect("Content-Length is a number"))
     }
 }
 
 /// The bytes of a request: `Host`, the headers given, `Content-Length` if there is a body, then the body.
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!("{method} {target} HTTP/1.1\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         head.push_str("Host: 127.0.0.1\r\n");
     }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     let framed = headers.iter().any(|(name, _)| {
-        name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
+        name.eq_ignore_ascii_case("content-length")
+            || name.eq_ignore_ascii_case("transfer-encoding")
     });
     if !framed && (!body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH")) {
         head.push_str(&format!("Content-Length: {}\r\n", body.len()));
@@ -99,7 +115,13 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]
 }
 
 /// One request on a connection of its own.
-pub async fn send(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+pub async fn send(
+    addr: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Response {
     let mut connection = Connection::open(addr).await;
     connection.request(method, target, headers, body).await
 }
@@ -111,7 +133,14 @@ pub async fn get(addr: SocketAddr, target: &str) -> Response {
 
 /// `POST target` on a connection of its own, with the content type that browsers send.
 pub async fn post(addr: SocketAddr, target: &str, body: impl AsRef<[u8]>) -> Response {
-    send(addr, "POST", target, &[("Content-Type", "text/plain;charset=UTF-8")], body.as_ref()).await
+    send(
+        addr,
+        "POST",
+        target,
+        &[("Content-Type", "text/plain;charset=UTF-8")],
+        body.as_ref(),
+    )
+    .await
 }
 
 impl Connection {
@@ -123,21 +152,40 @@ impl Connection {
     pub async fn open(addr: SocketAddr) -> Self {
         let stream = within("a TCP connection", TcpStream::connect(addr)).await;
         let stream = stream.unwrap_or_else(|error| panic!("cannot connect to {addr}: {error}"));
-        stream.set_nodelay(true).expect("a fresh connection takes options");
-        Self { stream, buffer: Vec::new() }
+        stream
+            .set_nodelay(true)
+            .expect("a fresh connection takes options");
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     /// Sends bytes as they are. A peer that has gone is not an error here; reading will tell.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         // The write may fail when the peer has already refused what was sent; the test reads the refusal next.
-        let _ = within("the peer to take bytes", self.stream.write_all(bytes.as_ref())).await;
+        let _ = within(
+            "the peer to take bytes",
+            self.stream.write_all(bytes.as_ref()),
+        )
+        .await;
     }
 
     /// Sends a request and reads its reply.
-    pub async fn request(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub async fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         self.send(request(method, target, headers, body)).await;
         let without_body = method == "HEAD";
-        within(&format!("the reply to {method} {target}"), self.read_response(without_body)).await
+        within(
+            &format!("the reply to {method} {target}"),
+            self.read_response(without_body),
+        )
+        .await
     }
 
     /// Reads one reply; the peer must not end before it is complete.
@@ -251,12 +299,16 @@ impl Connection {
 
     /// Ends the connection with a reset instead of an orderly close.
     pub fn reset(self) {
-        self.stream.set_zero_linger().expect("a connection takes options");
+        self.stream
+            .set_zero_linger()
+            .expect("a connection takes options");
     }
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 fn parse_head(head: &[u8]) -> Response {
@@ -264,12 +316,26 @@ fn parse_head(head: &[u8]) -> Response {
     let mut lines = head.trim_end_matches("\r\n").split("\r\n");
     let first = lines.next().unwrap_or_default();
     let mut words = first.splitn(3, ' ');
-    assert!(words.next().is_some_and(|version| version.starts_with("HTTP/1.")), "not a status line: {first:?}");
+    assert!(
+        words
+            .next()
+            .is_some_and(|version| version.starts_with("HTTP/1.")),
+        "not a status line: {first:?}"
+    );
     let status = words.next().and_then(|status| status.parse().ok());
-    let Some(status) = status else { panic!("not a status line: {first:?}") };
+    let Some(status) = status else {
+        panic!("not a status line: {first:?}")
+    };
     let headers = lines.map(|line| {
-        let Some((name, value)) = line.split_once(':') else { panic!("not a header line: {line:?}") };
+        let Some((name, value)) = line.split_once(':') else {
+            panic!("not a header line: {line:?}")
+        };
         (name.to_owned(), value.trim().to_owned())
     });
-    Response { status, reason: words.next().unwrap_or_default().to_owned(), headers: headers.collect(), body: Vec::new() }
+    Response {
+        status,
+        reason: words.next().unwrap_or_default().to_owned(),
+        headers: headers.collect(),
+        body: Vec::new(),
+    }
 }

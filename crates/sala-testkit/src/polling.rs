@@ -50,7 +50,12 @@ impl Polling {
     /// When the handshake is refused.
     pub async fn open_at(addr: SocketAddr, target: &str) -> Self {
         let reply = http::get(addr, target).await;
-        assert_eq!(reply.status, 200, "the handshake is accepted: {:?}", reply.text());
+        assert_eq!(
+            reply.status,
+            200,
+            "the handshake is accepted: {:?}",
+            reply.text()
+        );
         Self::from_reply(addr, target, &reply)
     }
 
@@ -58,10 +63,21 @@ impl Polling {
     pub fn from_reply(addr: SocketAddr, target: &str, reply: &Response) -> Self {
         let mut packets = reply.text().split(SEPARATOR).map(str::to_owned);
         let first = packets.next().unwrap_or_default();
-        let json = first.strip_prefix('0').unwrap_or_else(|| panic!("not an open packet: {first}"));
+        let json = first
+            .strip_prefix('0')
+            .unwrap_or_else(|| panic!("not an open packet: {first}"));
         let open: Value = serde_json::from_str(json).expect("the open packet is JSON");
-        let sid = open["sid"].as_str().expect("the open packet has a sid").to_owned();
-        Self { addr, target: format!("{target}&sid={sid}"), sid, open, early: packets.collect() }
+        let sid = open["sid"]
+            .as_str()
+            .expect("the open packet has a sid")
+            .to_owned();
+        Self {
+            addr,
+            target: format!("{target}&sid={sid}"),
+            sid,
+            open,
+            early: packets.collect(),
+        }
     }
 
     /// One GET and its reply, whatever that is.
@@ -76,7 +92,12 @@ impl Polling {
     /// When it is refused.
     pub async fn poll(&self) -> Vec<String> {
         let reply = self.get().await;
-        assert_eq!(reply.status, 200, "the poll is answered: {:?}", reply.text());
+        assert_eq!(
+            reply.status,
+            200,
+            "the poll is answered: {:?}",
+            reply.text()
+        );
         packets(&reply)
     }
 
@@ -106,7 +127,9 @@ impl Polling {
     /// Sends a GET and returns at once; for tests that do not care when it arrives.
     pub async fn start_get_now(&self) -> Pending {
         let mut connection = Connection::open(self.addr).await;
-        connection.send(http::request("GET", &self.target, &[], b"")).await;
+        connection
+            .send(http::request("GET", &self.target, &[], b""))
+            .await;
         Pending(connection)
     }
 
@@ -125,13 +148,17 @@ impl Polling {
         let place = std::panic::Location::caller();
         async move {
             let reply = self.post(body).await;
-            assert!(reply.status == 200 && reply.body == b"ok", "the POST is accepted: {reply:?} ({place})");
+            assert!(
+                reply.status == 200 && reply.body == b"ok",
+                "the POST is accepted: {reply:?} ({place})"
+            );
         }
     }
 
     /// The request target of a WebSocket that upgrades this session.
     pub fn upgrade_target(&self) -> String {
-        self.target.replace("transport=polling", "transport=websocket")
+        self.target
+            .replace("transport=polling", "transport=websocket")
     }
 
     /// Asserts that the server no longer knows the session.

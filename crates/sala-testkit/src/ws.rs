@@ -49,17 +49,31 @@ pub struct Frame {
 impl Frame {
     /// A complete, correct frame.
     pub fn new(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
-        Self { fin: true, rsv: 0, opcode, masked: true, declared: None, long: false, payload: payload.into() }
+        Self {
+            fin: true,
+            rsv: 0,
+            opcode,
+            masked: true,
+            declared: None,
+            long: false,
+            payload: payload.into(),
+        }
     }
 
     /// The first frame of a fragmented message.
     pub fn first(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
-        Self { fin: false, ..Self::new(opcode, payload) }
+        Self {
+            fin: false,
+            ..Self::new(opcode, payload)
+        }
     }
 
     /// A later frame of a fragmented message.
     pub fn next(payload: impl Into<Vec<u8>>, fin: bool) -> Self {
-        Self { fin, ..Self::new(opcode::CONTINUATION, payload) }
+        Self {
+            fin,
+            ..Self::new(opcode::CONTINUATION, payload)
+        }
     }
 
     /// Its bytes.
@@ -82,7 +96,12 @@ impl Frame {
         }
         let mask = [0x37, 0xfa, 0x21, 0x3d];
         bytes.extend_from_slice(&mask);
-        bytes.extend(self.payload.iter().enumerate().map(|(i, byte)| byte ^ mask[i % 4]));
+        bytes.extend(
+            self.payload
+                .iter()
+                .enumerate()
+                .map(|(i, byte)| byte ^ mask[i % 4]),
+        );
         bytes
     }
 }
@@ -137,7 +156,12 @@ pub fn handshake_headers() -> Vec<(&'static str, &'static str)> {
 
 /// The bytes of a correct handshake with more headers.
 pub fn handshake_bytes(target: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    request("GET", target, &[&handshake_headers()[..], more].concat(), b"")
+    request(
+        "GET",
+        target,
+        &[&handshake_headers()[..], more].concat(),
+        b"",
+    )
 }
 
 impl Ws {
@@ -159,14 +183,22 @@ impl Ws {
     }
 
     /// Tries the handshake; a refusal comes with the connection, to see how it ends.
-    pub async fn attempt(addr: SocketAddr, target: &str, more: &[(&str, &str)]) -> Result<Self, (Response, Connection)> {
+    pub async fn attempt(
+        addr: SocketAddr,
+        target: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Self, (Response, Connection)> {
         let mut connection = Connection::open(addr).await;
         connection.send(handshake_bytes(target, more)).await;
         Self::adopt(connection).await
     }
 
     /// Sends a handshake and `frames` in one write.
-    pub async fn open_and_send(addr: SocketAddr, target: &str, frames: &[Frame]) -> Result<Self, (Response, Connection)> {
+    pub async fn open_and_send(
+        addr: SocketAddr,
+        target: &str,
+        frames: &[Frame],
+    ) -> Result<Self, (Response, Connection)> {
         let mut connection = Connection::open(addr).await;
         let mut bytes = handshake_bytes(target, &[]);
         frames.iter().for_each(|frame| bytes.extend(frame.bytes()));
@@ -180,8 +212,15 @@ impl Ws {
         if handshake.status != 101 {
             return Err((handshake, connection));
         }
-        assert_eq!(handshake.header("sec-websocket-accept"), Some(KEY.1), "the handshake is answered to its key");
-        Ok(Self { connection, handshake })
+        assert_eq!(
+            handshake.header("sec-websocket-accept"),
+            Some(KEY.1),
+            "the handshake is answered to its key"
+        );
+        Ok(Self {
+            connection,
+            handshake,
+        })
     }
 
     /// Sends a frame.
@@ -191,7 +230,8 @@ impl Ws {
 
     /// Sends a text message.
     pub async fn text(&mut self, text: impl AsRef<str>) {
-        self.frame(Frame::new(opcode::TEXT, text.as_ref().as_bytes())).await;
+        self.frame(Frame::new(opcode::TEXT, text.as_ref().as_bytes()))
+            .await;
     }
 
     /// Sends a binary message.
@@ -201,13 +241,18 @@ impl Ws {
 
     /// Sends several messages in one write.
     pub async fn texts(&mut self, texts: &[&str]) {
-        let bytes: Vec<u8> = texts.iter().flat_map(|text| Frame::new(opcode::TEXT, text.as_bytes()).bytes()).collect();
+        let bytes: Vec<u8> = texts
+            .iter()
+            .flat_map(|text| Frame::new(opcode::TEXT, text.as_bytes()).bytes())
+            .collect();
         self.connection.send(bytes).await;
     }
 
     /// Sends a close frame, empty without a code.
     pub async fn close(&mut self, code: Option<u16>) {
-        let payload = code.map(|code| code.to_be_bytes().to_vec()).unwrap_or_default();
+        let payload = code
+            .map(|code| code.to_be_bytes().to_vec())
+            .unwrap_or_default();
         self.frame(Frame::new(opcode::CLOSE, payload)).await;
     }
 
@@ -243,7 +288,10 @@ impl Ws {
                 Err(end) => return Message::End(end),
             }
         }
-        assert_eq!(frame.rsv, 0, "no extension was agreed on; read_frame shows the bits");
+        assert_eq!(
+            frame.rsv, 0,
+            "no extension was agreed on; read_frame shows the bits"
+        );
         into_message(frame)
     }
 
@@ -253,6 +301,7 @@ impl Ws {
     ///
     /// When none comes in time.
     #[track_caller]
+    #[allow(clippy::should_implement_trait, reason = "a connection is no iterator")]
     pub fn next(&mut self) -> impl Future<Output = Message> {
         within("a WebSocket message", self.read())
     }
@@ -291,7 +340,10 @@ impl Ws {
         let place = std::panic::Location::caller();
         async move {
             let got = within(&format!("{message:?}"), self.read()).await;
-            assert!(got == message, "expected {message:?}, got {got:?} ({place})");
+            assert!(
+                got == message,
+                "expected {message:?}, got {got:?} ({place})"
+            );
         }
     }
 
@@ -308,7 +360,9 @@ impl Ws {
                 Message::Text(text) => text,
                 other => panic!("expected {prefix}…, got {other:?} ({place})"),
             };
-            let Some(json) = text.strip_prefix(prefix) else { panic!("expected {prefix}…, got {text} ({place})") };
+            let Some(json) = text.strip_prefix(prefix) else {
+                panic!("expected {prefix}…, got {text} ({place})")
+            };
             serde_json::from_str(json).unwrap_or_else(|error| panic!("{json}: {error} ({place})"))
         }
     }
@@ -377,14 +431,17 @@ impl Ws {
 
 fn into_message(frame: Received) -> Message {
     match frame.opcode {
-        opcode::TEXT => Message::Text(String::from_utf8(frame.payload).expect("a text message is UTF-8")),
+        opcode::TEXT => {
+            Message::Text(String::from_utf8(frame.payload).expect("a text message is UTF-8"))
+        }
         opcode::BINARY => Message::Binary(frame.payload),
         opcode::PING => Message::Ping(frame.payload),
         opcode::PONG => Message::Pong(frame.payload),
         opcode::CLOSE => match frame.payload.split_first_chunk::<2>() {
-            Some((code, reason)) => {
-                Message::Close(Some(u16::from_be_bytes(*code)), String::from_utf8_lossy(reason).into_owned())
-            }
+            Some((code, reason)) => Message::Close(
+                Some(u16::from_be_bytes(*code)),
+                String::from_utf8_lossy(reason).into_owned(),
+            ),
             None => Message::Close(None, String::new()),
         },
         other => panic!("a server must not send opcode {other}"),
@@ -401,5 +458,13 @@ fn parse(bytes: &[u8]) -> Option<(Received, usize)> {
         length => (length as usize, 2),
     };
     let payload = bytes.get(head..head + length)?.to_vec();
-    Some((Received { fin: first & 0x80 != 0, rsv: first >> 4 & 7, opcode: first & 15, payload }, head + length))
+    Some((
+        Received {
+            fin: first & 0x80 != 0,
+            rsv: first >> 4 & 7,
+            opcode: first & 15,
+            payload,
+        },
+        head + length,
+    ))
 }

@@ -28,14 +28,22 @@ impl Probe {
                 DONE
             }
             "ack" => {
-                let ack = command["token"].as_u64().and_then(|token| lock(&self.0.acks).remove(&token));
+                let ack = command["token"]
+                    .as_u64()
+                    .and_then(|token| lock(&self.0.acks).remove(&token));
                 let ack = ack.ok_or("this was answered already")?;
                 ack.send(&args(items(&command["args"]))).map_err(text)?;
                 DONE
             }
             "release" => {
-                let held = command["token"].as_u64().and_then(|token| lock(&self.0.waiting).remove(&token));
-                let verdict = if command["refuse"].is_object() { Err(refusal(&command["refuse"])) } else { Ok(()) };
+                let held = command["token"]
+                    .as_u64()
+                    .and_then(|token| lock(&self.0.waiting).remove(&token));
+                let verdict = if command["refuse"].is_object() {
+                    Err(refusal(&command["refuse"]))
+                } else {
+                    Ok(())
+                };
                 // The client may have gone meanwhile.
                 let _ = held.ok_or("nobody waits")?.send(verdict);
                 DONE
@@ -51,7 +59,11 @@ impl Probe {
             }
             "closeConn" => {
                 let socket = self.socket(&command["socket"]).await?;
-                if command["discard"] == true { socket.conn().close_now() } else { socket.conn().close() }
+                if command["discard"] == true {
+                    socket.conn().close_now()
+                } else {
+                    socket.conn().close()
+                }
                 DONE
             }
             "close" => {
@@ -80,15 +92,24 @@ impl Probe {
             "use" => self.admit(&space, &command["steps"]),
             "gate" => gate(&space, command),
             "handle" => self.handle(&space, command),
-            "greet" => lock(&space.rules).greetings.push(items(&command["args"]).to_vec()),
+            "greet" => lock(&space.rules)
+                .greetings
+                .push(items(&command["args"]).to_vec()),
             "outgoing" => lock(&space.rules).outgoing = true,
-            "farewell" => lock(&space.rules).farewell = command["event"].as_str().map(str::to_owned),
+            "farewell" => {
+                lock(&space.rules).farewell = command["event"].as_str().map(str::to_owned)
+            }
             "watchRooms" => watch_rooms(&space),
             // Server-side events come with the cluster.
             "on" => {}
             "serverSideEmit" => {
-                let (event, rest) = items(&command["args"]).split_first().ok_or("an emit has a name")?;
-                self.0.io.server_side_emit(event.as_str().unwrap_or_default(), &args(rest)).map_err(text)?;
+                let (event, rest) = items(&command["args"])
+                    .split_first()
+                    .ok_or("an emit has a name")?;
+                self.0
+                    .io
+                    .server_side_emit(event.as_str().unwrap_or_default(), &args(rest))
+                    .map_err(text)?;
             }
             "members" => match &space.place {
                 Place::Namespace(nsp) => return Ok(show::members(nsp)),
@@ -100,7 +121,9 @@ impl Probe {
     }
 
     async fn emit(&self, command: &Value) -> Answer {
-        let (event, rest) = items(&command["args"]).split_first().ok_or("an emit has a name")?;
+        let (event, rest) = items(&command["args"])
+            .split_first()
+            .ok_or("an emit has a name")?;
         let event = event.as_str().unwrap_or_default();
         let socket = match &command["socket"] {
             Value::Null => None,
@@ -115,7 +138,12 @@ impl Probe {
             let data = args(&all);
             match &socket {
                 Some(socket) if !broadcasts(command) => emit_one(socket, event, &data, command)?,
-                socket => emit_many(operator(socket.as_ref(), &space, command), event, &data, command)?,
+                socket => emit_many(
+                    operator(socket.as_ref(), &space, command),
+                    event,
+                    &data,
+                    command,
+                )?,
             }
         }
         DONE
@@ -162,7 +190,9 @@ fn has_flag(command: &Value, flag: &str) -> bool {
 
 /// Whether a socket's emit goes to others.
 fn broadcasts(command: &Value) -> bool {
-    let narrowed = ["to", "inside", "except"].iter().any(|key| !command[*key].is_null());
+    let narrowed = ["to", "inside", "except"]
+        .iter()
+        .any(|key| !command[*key].is_null());
     narrowed || has_flag(command, "broadcast") || has_flag(command, "local")
 }
 
@@ -177,28 +207,48 @@ fn emit_one(socket: &Socket, event: &str, data: &RawArgs, command: &Value) -> Re
     if command["ack"].is_null() {
         return emit.emit(event, data).map_err(text);
     }
-    let (answer, token) = (emit.emit_with_ack::<RawArgs>(event, data), command["ack"].clone());
+    let (answer, token) = (
+        emit.emit_with_ack::<RawArgs>(event, data),
+        command["ack"].clone(),
+    );
     tokio::spawn(async move {
         match answer.await {
-            Ok(args) => report("acked", json!({"ack": token, "error": null, "answer": shown(&args)})),
-            Err(error) => report("acked", json!({"ack": token, "error": error.to_string(), "answer": []})),
+            Ok(args) => report(
+                "acked",
+                json!({"ack": token, "error": null, "answer": shown(&args)}),
+            ),
+            Err(error) => report(
+                "acked",
+                json!({"ack": token, "error": error.to_string(), "answer": []}),
+            ),
         }
     });
     Ok(())
 }
 
-fn emit_many(operator: Broadcast<'_>, event: &str, data: &RawArgs, command: &Value) -> Result<(), String> {
+fn emit_many(
+    operator: Broadcast<'_>,
+    event: &str,
+    data: &RawArgs,
+    command: &Value,
+) -> Result<(), String> {
     if command["ack"].is_null() {
         return operator.emit(event, data).map_err(text);
     }
-    let (answers, token) = (operator.emit_with_ack::<sala::Value>(event, data), command["ack"].clone());
+    let (answers, token) = (
+        operator.emit_with_ack::<sala::Value>(event, data),
+        command["ack"].clone(),
+    );
     tokio::spawn(async move {
         let (error, answers) = match answers.await {
             Ok(answers) => (None, answers),
             Err(error) => (Some(error.to_string()), error.into_responses()),
         };
         let answers: Vec<Value> = answers.iter().map(to_shown).collect();
-        report("acked", json!({"ack": token, "error": error, "answer": [answers]}));
+        report(
+            "acked",
+            json!({"ack": token, "error": error, "answer": [answers]}),
+        );
     });
     Ok(())
 }
@@ -232,4 +282,3 @@ fn operator<'a>(socket: Option<&'a Socket>, space: &'a Space, command: &Value) -
     }
     operator
 }
-

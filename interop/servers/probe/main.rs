@@ -13,7 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use sala::{Ack, Codec, Namespace, ParentNamespace, RawArgs, Recovery, Refused, Server, ServerBuilder, Socket};
+use sala::{
+    Ack, Codec, Namespace, ParentNamespace, RawArgs, Recovery, Refused, Server, ServerBuilder,
+    Socket,
+};
 use sala_interop::server::application::{HEADER_TIMEOUT, Middlewares, Pages};
 use sala_interop::server::channel::{report, serve_commands};
 use sala_interop::server::{listen, options, terminated};
@@ -82,14 +85,19 @@ impl Probe {
         if let Some(space) = lock(&self.0.spaces).get(&key) {
             return space.clone();
         }
-        let space = Space { place: Place::Namespace(nsp), rules: Arc::default() };
+        let space = Space {
+            place: Place::Namespace(nsp),
+            rules: Arc::default(),
+        };
         lock(&self.0.spaces).insert(key, space.clone());
         space
     }
 }
 
 fn server(options: &Value) -> Server {
-    let mut builder: ServerBuilder = Server::builder().engine(|config| options::engine(options, config)).on_error(|_| {});
+    let mut builder: ServerBuilder = Server::builder()
+        .engine(|config| options::engine(options, config))
+        .on_error(|_| {});
     if let Some(path) = options["path"].as_str() {
         builder = builder.path(path);
     }
@@ -140,7 +148,9 @@ async fn main() -> std::io::Result<()> {
     probe.watch(&probe.space(&json!("/")));
     let service = Middlewares::of(&options, io.layer().layer(Pages::of(&options)));
     let commanded = probe.clone();
-    tokio::spawn(serve_commands(move |name, command| commanded.clone().run(name, command)));
+    tokio::spawn(serve_commands(move |name, command| {
+        commanded.clone().run(name, command)
+    }));
     let stop = async {
         tokio::select! {
             () = terminated() => {

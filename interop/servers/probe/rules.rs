@@ -35,14 +35,21 @@ impl Probe {
         let parent = if command["pattern"].is_string() {
             // The one pattern in use: ^/dyn-\d+$
             self.0.io.of_matching(|name| {
-                name.strip_prefix("/dyn-").is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
+                name.strip_prefix("/dyn-").is_some_and(|id| {
+                    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())
+                })
             })
         } else {
             let rule = command["rule"].clone();
-            self.0.io.of_dynamic(move |name, auth| allows(rule.clone(), name, auth))
+            self.0
+                .io
+                .of_dynamic(async move |name, auth| allows(rule.clone(), name, auth).await)
         };
         let name = parent.name().to_owned();
-        let space = Space { place: Place::Parent(parent), rules: Arc::default() };
+        let space = Space {
+            place: Place::Parent(parent),
+            rules: Arc::default(),
+        };
         self.watch(&space);
         lock(&self.0.spaces).insert(name.clone(), space);
         json!(name)
@@ -57,22 +64,35 @@ impl Probe {
         for step in items(steps) {
             let nsp = attempt.nsp().name();
             if step["report"].is_string() {
-                report("middleware", json!({"nsp": nsp, "name": step["report"], "id": attempt.id().as_str()}));
+                report(
+                    "middleware",
+                    json!({"nsp": nsp, "name": step["report"], "id": attempt.id().as_str()}),
+                );
             }
             if let Some(room) = step["join"].as_str() {
                 attempt.join(room);
             }
             if let Some((name, rest)) = items(&step["emit"]).split_first() {
-                attempt.emit(name.as_str().expect("a name"), &args(rest)).expect("it can be sent");
+                attempt
+                    .emit(name.as_str().expect("a name"), &args(rest))
+                    .expect("it can be sent");
             }
             for (key, value) in step["data"].as_object().into_iter().flatten() {
                 attempt.data().set(key, value).expect("data is JSON");
             }
-            let auth: Value = attempt.handshake().raw_auth().to_values().first().map_or(Value::Null, to_shown);
+            let auth: Value = attempt
+                .handshake()
+                .raw_auth()
+                .to_values()
+                .first()
+                .map_or(Value::Null, to_shown);
             if step["needToken"].is_string() && auth["token"] != step["needToken"] {
                 return Err(Refused::new("bad token"));
             }
-            if step["needQuery"].as_str().is_some_and(|key| attempt.handshake().query(key).is_none()) {
+            if step["needQuery"]
+                .as_str()
+                .is_some_and(|key| attempt.handshake().query(key).is_none())
+            {
                 return Err(Refused::new("bad query"));
             }
             if step["refuse"].is_object() {
@@ -82,7 +102,10 @@ impl Probe {
                 let (release, released) = oneshot::channel();
                 let token = self.token();
                 lock(&self.0.waiting).insert(token, release);
-                report("waiting", json!({"nsp": nsp, "token": token, "connected": attempt.is_connected()}));
+                report(
+                    "waiting",
+                    json!({"nsp": nsp, "token": token, "connected": attempt.is_connected()}),
+                );
                 released.await.unwrap_or(Ok(()))?;
             }
         }
@@ -90,10 +113,17 @@ impl Probe {
     }
 
     pub(crate) fn handle(&self, space: &Space, command: &Value) {
-        let event = command["event"].as_str().expect("a handler has an event").to_owned();
+        let event = command["event"]
+            .as_str()
+            .expect("a handler has an event")
+            .to_owned();
         lock(&space.rules).handled.insert(event.clone());
         let counts = lock(&space.rules).counts.clone();
-        let rule = Arc::new(Canned { event: event.clone(), rule: command.clone(), counts });
+        let rule = Arc::new(Canned {
+            event: event.clone(),
+            rule: command.clone(),
+            counts,
+        });
         on_place!(space, nsp => nsp.on(event, async move |socket: Socket, args: RawArgs, ack: Ack<RawArgs>| {
             rule.run(&socket, shown(&args), ack).await
         }));
@@ -108,8 +138,19 @@ struct Canned {
 }
 
 impl Canned {
-    async fn run(&self, socket: &Socket, given: Vec<Value>, ack: Ack<RawArgs>) -> Result<(), HandlerError> {
-        let text = |index: usize| given.get(index).and_then(Value::as_str).unwrap_or_default().to_owned();
+    async fn run(
+        &self,
+        socket: &Socket,
+        given: Vec<Value>,
+        ack: Ack<RawArgs>,
+    ) -> Result<(), HandlerError> {
+        let text = |index: usize| {
+            given
+                .get(index)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let out = self.rule["out"].as_str().unwrap_or_default();
         let mut answer = Vec::new();
         match self.rule["with"].as_str().unwrap_or_default() {
@@ -128,7 +169,10 @@ impl Canned {
             "join" => socket.join(text(0)),
             "leave" => socket.leave(text(0)),
             "to" => socket.to(text(0)).emit(&text(1), &args(&given[2..]))?,
-            "in" => socket.nsp().to(text(0)).emit(&text(1), &args(&given[2..]))?,
+            "in" => socket
+                .nsp()
+                .to(text(0))
+                .emit(&text(1), &args(&given[2..]))?,
             "volatile" => socket.volatile().emit(&text(0), &args(&given[1..]))?,
             "disconnect" => socket.disconnect(self.rule["close"] == true),
             "close-conn" => socket.conn().close(),
@@ -151,7 +195,10 @@ impl Canned {
                 if given.first() != Some(&json!(seen)) {
                     self.counts.inversions.fetch_add(1, Ordering::Relaxed);
                 }
-                answer = vec![json!(seen + 1), json!(self.counts.inversions.load(Ordering::Relaxed))];
+                answer = vec![
+                    json!(seen + 1),
+                    json!(self.counts.inversions.load(Ordering::Relaxed)),
+                ];
             }
             "counted" => answer = vec![json!(self.counts.seen.load(Ordering::Relaxed))],
             "throw" => panic!("a bad handler"),
@@ -208,7 +255,9 @@ pub(crate) fn refusal(given: &Value) -> Refused {
 
 /// Reports what happens to the rooms of a namespace.
 pub(crate) fn watch_rooms(space: &Space) {
-    let Place::Namespace(nsp) = &space.place else { return };
+    let Place::Namespace(nsp) = &space.place else {
+        return;
+    };
     nsp.on_room_event(|event| {
         let (name, room, id) = match event {
             RoomEvent::Create(room) => ("create-room", room, None),
@@ -216,7 +265,10 @@ pub(crate) fn watch_rooms(space: &Space) {
             RoomEvent::Leave(room, id) => ("leave-room", room, Some(id.as_str())),
             RoomEvent::Delete(room) => ("delete-room", room, None),
         };
-        report("room", json!({"name": name, "room": room.as_str(), "id": id}));
+        report(
+            "room",
+            json!({"name": name, "room": room.as_str(), "id": id}),
+        );
     });
 }
 

@@ -54,7 +54,11 @@ pub(crate) fn state(socket: &Socket) -> Value {
 
 /// Who is in a namespace, and in which rooms. A room without members shows as an empty list.
 pub(crate) fn members(nsp: &Namespace) -> Value {
-    let mut rooms: BTreeMap<String, Vec<String>> = nsp.rooms().iter().map(|room| (room.to_string(), vec![])).collect();
+    let mut rooms: BTreeMap<String, Vec<String>> = nsp
+        .rooms()
+        .iter()
+        .map(|room| (room.to_string(), vec![]))
+        .collect();
     let mut sockets = Vec::new();
     for socket in nsp.sockets() {
         sockets.push(socket.id().to_string());
@@ -69,7 +73,11 @@ pub(crate) fn members(nsp: &Namespace) -> Value {
 
 /// The names of all namespaces.
 pub(crate) fn namespaces(io: &Server) -> Value {
-    let mut names: Vec<String> = io.namespaces().iter().map(|nsp| nsp.name().to_owned()).collect();
+    let mut names: Vec<String> = io
+        .namespaces()
+        .iter()
+        .map(|nsp| nsp.name().to_owned())
+        .collect();
     names.sort();
     json!(names)
 }

@@ -11,7 +11,12 @@ pub(crate) fn to_sent(value: &Value) -> Sent {
     }
     match value {
         Value::Array(items) => Sent::from(items.iter().map(to_sent).collect::<Vec<_>>()),
-        Value::Object(fields) => Sent::Object(fields.iter().map(|(key, item)| (key.clone(), to_sent(item))).collect()),
+        Value::Object(fields) => Sent::Object(
+            fields
+                .iter()
+                .map(|(key, item)| (key.clone(), to_sent(item)))
+                .collect(),
+        ),
         other => Sent::from(other.clone()),
     }
 }
@@ -29,7 +34,12 @@ pub(crate) fn to_shown(value: &Sent) -> Value {
         Sent::String(text) => json!(text),
         Sent::Binary(bytes) => channel::bytes(bytes),
         Sent::Array(items) => items.iter().map(to_shown).collect(),
-        Sent::Object(fields) => Value::Object(fields.iter().map(|(key, item)| (key.to_owned(), to_shown(item))).collect::<Map<_, _>>()),
+        Sent::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(key, item)| (key.to_owned(), to_shown(item)))
+                .collect::<Map<_, _>>(),
+        ),
     }
 }
 
@@ -52,6 +62,9 @@ pub(crate) fn items(value: &Value) -> &[Value] {
 pub(crate) fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
-        other => items(other).iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
+        other => items(other)
+            .iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect(),
     }
 }

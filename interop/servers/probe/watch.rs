@@ -65,7 +65,12 @@ impl Probe {
         let id = socket.id().to_string();
         lock(&self.0.sockets).insert(id.clone(), socket.clone());
         let own = id.clone();
-        socket.on_error(move |context| report("error", json!({"id": own, "message": context.error.to_string()})));
+        socket.on_error(move |context| {
+            report(
+                "error",
+                json!({"id": own, "message": context.error.to_string()}),
+            )
+        });
         self.trace(socket);
         let (greetings, outgoing) = {
             let rules = lock(rules);
@@ -81,7 +86,9 @@ impl Probe {
         }
         for greeting in greetings {
             let (name, rest) = greeting.split_first().expect("an emit has a name");
-            socket.emit(name.as_str().expect("a name is text"), &args(rest)).expect("a greeting can be sent");
+            socket
+                .emit(name.as_str().expect("a name is text"), &args(rest))
+                .expect("a greeting can be sent");
         }
         report(
             "connection",
@@ -105,10 +112,15 @@ impl Probe {
         }
         let id = socket.id().to_string();
         socket.conn().observe(move |event| match event {
-            ConnectionEvent::Upgrade(_) if upgrade => report("upgrade", json!({"id": id, "transport": "websocket"})),
+            ConnectionEvent::Upgrade(_) if upgrade => {
+                report("upgrade", json!({"id": id, "transport": "websocket"}))
+            }
             ConnectionEvent::PacketCreate { frame, .. } if create => {
                 let text = String::from_utf8_lossy(&frame.first().payload()[1..]).into_owned();
-                report("packetCreate", json!({"id": id, "packet": {"type": "message", "data": text}}));
+                report(
+                    "packetCreate",
+                    json!({"id": id, "packet": {"type": "message", "data": text}}),
+                );
             }
             _ => {}
         });
@@ -136,7 +148,10 @@ fn leaving(socket: &Socket, reason: DisconnectReason, farewell: Option<&str>) {
     });
     report("disconnecting", fields);
     if let Some(event) = farewell {
-        socket.to(rooms).emit(event, socket.id().as_str()).expect("a farewell can be sent");
+        socket
+            .to(rooms)
+            .emit(event, socket.id().as_str())
+            .expect("a farewell can be sent");
     }
 }
 

@@ -63,13 +63,19 @@ pub struct Middlewares<S> {
 impl<S> Middlewares<S> {
     /// The middlewares among the options of a probe.
     pub fn of(options: &Value, inner: S) -> Self {
-        Self { steps: options["use"].clone(), inner }
+        Self {
+            steps: options["use"].clone(),
+            inner,
+        }
     }
 }
 
 impl<S, R> Service<Request<Incoming>> for Middlewares<S>
 where
-    S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send,
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<Error>,
@@ -92,7 +98,10 @@ where
                 }
                 if step["report"] == true {
                     let url = request.uri().to_string();
-                    report("middleware", json!({"url": url, "method": request.method().as_str()}));
+                    report(
+                        "middleware",
+                        json!({"url": url, "method": request.method().as_str()}),
+                    );
                 }
                 if let Some(answer) = answer(step, &request) {
                     return Ok(answer.map(|body| any(Full::from(body))));
@@ -118,7 +127,11 @@ where
 fn answer(step: &Value, request: &Request<Incoming>) -> Option<Response<Bytes>> {
     if step["fail"].is_string() {
         let upgrade = request.headers().contains_key(header::UPGRADE);
-        let refuse = if upgrade { error::refuse_upgrade } else { error::refuse };
+        let refuse = if upgrade {
+            error::refuse_upgrade
+        } else {
+            error::refuse
+        };
         return Some(refuse(HandshakeError::BadRequest, None));
     }
     let status = u16::try_from(step["end"].as_u64()?).ok()?;
@@ -129,7 +142,10 @@ fn answer(step: &Value, request: &Request<Incoming>) -> Option<Response<Bytes>> 
 
 fn header_of(step: &Value) -> Option<(HeaderName, HeaderValue)> {
     let name = step["set"][0].as_str()?.parse().expect("a header name");
-    Some((name, step["set"][1].as_str()?.parse().expect("a header value")))
+    Some((
+        name,
+        step["set"][1].as_str()?.parse().expect("a header value"),
+    ))
 }
 
 /// How long a probe waits for the head of a request.

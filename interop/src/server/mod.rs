@@ -15,8 +15,11 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// When the port is taken or not a number.
 pub async fn listen(variable: &str, default: u16) -> TcpListener {
-    let port = std::env::var(variable).map_or(default, |port| port.parse().expect("the port is a number"));
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
+    let port =
+        std::env::var(variable).map_or(default, |port| port.parse().expect("the port is a number"));
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .await
+        .expect("the port is free");
     let address = listener.local_addr().expect("a listener has an address");
     let mut stdout = std::io::stdout().lock();
     // Whoever started this process may have stopped listening to it.
@@ -31,7 +34,10 @@ pub async fn listen(variable: &str, default: u16) -> TcpListener {
 ///
 /// When the signal cannot be watched.
 pub async fn terminated() {
-    signal(SignalKind::terminate()).expect("signals can be watched").recv().await;
+    signal(SignalKind::terminate())
+        .expect("signals can be watched")
+        .recv()
+        .await;
 }
 
 /// A message of the engine as the channel shows it.

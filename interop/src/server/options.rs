@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use sala_engine::http::{AllowOrigin, Cookie, Cors, OriginMatcher, Priority, SameSite};
-use sala_engine::{DeflateConfig, EngineConfig, ErrorContext, Frame, Refusal, Request, Revision, Sid, Transport};
+use sala_engine::{
+    DeflateConfig, EngineConfig, ErrorContext, Frame, Refusal, Request, Revision, Sid, Transport,
+};
 use serde_json::{Value, json};
 
 use super::channel::report;
@@ -27,7 +29,9 @@ pub fn millis(value: &Value) -> Option<Duration> {
 
 /// Whether the test asked for reports of this kind.
 pub fn reports(options: &Value, kind: &str) -> bool {
-    options["report"].as_array().is_some_and(|kinds| kinds.iter().any(|have| have == kind))
+    options["report"]
+        .as_array()
+        .is_some_and(|kinds| kinds.iter().any(|have| have == kind))
 }
 
 /// The engine's options.
@@ -55,22 +59,32 @@ pub fn engine(options: &Value, mut config: EngineConfig) -> EngineConfig {
         config = config.allow_revision_3(allow);
     }
     if let Some(text) = options["initialPacket"].as_str() {
-        config = config.initial_packet(Some(Frame::message(|buf| buf.extend_from_slice(text.as_bytes()), vec![])));
+        config = config.initial_packet(Some(Frame::message(
+            |buf| buf.extend_from_slice(text.as_bytes()),
+            vec![],
+        )));
     }
     match &options["httpCompression"] {
         Value::Bool(false) => config = config.http_compression(None),
-        Value::Object(given) => config = config.http_compression(given["threshold"].as_u64().map(|n| n as usize)),
+        Value::Object(given) => {
+            config = config.http_compression(given["threshold"].as_u64().map(|n| n as usize))
+        }
         _ => {}
     }
     match &options["perMessageDeflate"] {
         Value::Bool(true) => config = config.per_message_deflate(Some(DeflateConfig::default())),
         Value::Object(given) => {
             let threshold = given["threshold"].as_u64().expect("the only option in use") as usize;
-            config = config.per_message_deflate(Some(DeflateConfig { threshold, ..DeflateConfig::default() }));
+            config = config.per_message_deflate(Some(DeflateConfig {
+                threshold,
+                ..DeflateConfig::default()
+            }));
         }
         _ => {}
     }
-    config = config.cookie(cookie(&options["cookie"])).cors(cors(&options["cors"]));
+    config = config
+        .cookie(cookie(&options["cookie"]))
+        .cors(cors(&options["cors"]));
     hooks(options, config)
 }
 
@@ -97,18 +111,35 @@ fn hooks(options: &Value, mut config: EngineConfig) -> EngineConfig {
             std::future::ready(id.parse::<Sid>().map_err(|error| error.to_string()))
         });
     }
-    for (key, event) in [("initialHeaders", "initial_headers"), ("headers", "headers")] {
+    for (key, event) in [
+        ("initialHeaders", "initial_headers"),
+        ("headers", "headers"),
+    ] {
         let (add, tell) = (options[key].clone(), reports(options, "headers"));
         let hook = move |headers: &mut http::HeaderMap, request: &Request| {
             for (name, value) in add.as_object().into_iter().flatten() {
                 let name: http::HeaderName = name.parse().expect("a header name");
-                headers.insert(name, value.as_str().expect("a header value").parse().expect("a header value"));
+                headers.insert(
+                    name,
+                    value
+                        .as_str()
+                        .expect("a header value")
+                        .parse()
+                        .expect("a header value"),
+                );
             }
             if tell {
-                report(event, json!({"url": request.url(), "method": request.method().as_str()}));
+                report(
+                    event,
+                    json!({"url": request.url(), "method": request.method().as_str()}),
+                );
             }
         };
-        config = if key == "headers" { config.on_headers(hook) } else { config.on_initial_headers(hook) };
+        config = if key == "headers" {
+            config.on_headers(hook)
+        } else {
+            config.on_initial_headers(hook)
+        };
     }
     config.on_connection_error(|error| {
         report(
@@ -130,7 +161,10 @@ fn context(context: &ErrorContext<'_>) -> Value {
         ErrorContext::UnknownTransport(transport) => json!({"transport": transport}),
         ErrorContext::UnknownSid(sid) => json!({"sid": sid}),
         ErrorContext::Method(method) => json!({"method": method}),
-        ErrorContext::TransportMismatch { transport, previous } => {
+        ErrorContext::TransportMismatch {
+            transport,
+            previous,
+        } => {
             json!({"transport": transport_name(*transport), "previousTransport": transport_name(*previous)})
         }
         ErrorContext::ProtocolMismatch { protocol, previous } => {
@@ -169,7 +203,9 @@ async fn allow(rule: Value, request: Arc<Request>) -> Result<(), Refusal> {
         tokio::time::sleep(delay).await;
     }
     let query = request.query();
-    let applies = rule["when"].as_str().is_none_or(|key| query.iter().any(|(name, _)| name == key));
+    let applies = rule["when"]
+        .as_str()
+        .is_none_or(|key| query.iter().any(|(name, _)| name == key));
     match &rule["refuse"] {
         Value::Null => Ok(()),
         _ if !applies => Ok(()),
@@ -195,8 +231,12 @@ fn cookie(given: &Value) -> Option<Cookie> {
             ("httpOnly", value) => cookie.http_only(value == true),
             ("secure", value) => cookie.secure(value == true),
             ("partitioned", value) => cookie.partitioned(value == true),
-            ("maxAge", value) => cookie.max_age(Duration::from_secs(value.as_u64().expect("seconds"))),
-            ("expires", _) => cookie.expires(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_553_445)),
+            ("maxAge", value) => {
+                cookie.max_age(Duration::from_secs(value.as_u64().expect("seconds")))
+            }
+            ("expires", _) => {
+                cookie.expires(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_553_445))
+            }
             ("priority", _) => cookie.priority(Priority::High),
             ("sameSite", Value::Bool(true)) => cookie.same_site(SameSite::Strict),
             ("sameSite", value) if value == "strict" => cookie.same_site(SameSite::Strict),
@@ -208,7 +248,12 @@ fn cookie(given: &Value) -> Option<Cookie> {
 }
 
 fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn cors(given: &Value) -> Option<Cors> {
@@ -221,14 +266,21 @@ fn cors(given: &Value) -> Option<Cors> {
     for (name, value) in options {
         cors = match name.as_str() {
             "origin" => cors.origin(origin(value)),
-            "methods" => cors.methods(texts(value).iter().map(|method| method.parse().expect("a method"))),
+            "methods" => cors.methods(
+                texts(value)
+                    .iter()
+                    .map(|method| method.parse().expect("a method")),
+            ),
             "allowedHeaders" => cors.allowed_headers(texts(value)),
             "exposedHeaders" => cors.exposed_headers(texts(value)),
             "credentials" => cors.credentials(value == true),
             "maxAge" => cors.max_age(Duration::from_secs(value.as_u64().expect("seconds"))),
             "preflightContinue" => cors.preflight_continue(value == true),
             "optionsSuccessStatus" => {
-                let status = value.as_u64().and_then(|status| u16::try_from(status).ok()).expect("a status");
+                let status = value
+                    .as_u64()
+                    .and_then(|status| u16::try_from(status).ok())
+                    .expect("a status");
                 cors.options_success_status(http::StatusCode::from_u16(status).expect("a status"))
             }
             other => panic!("the twin does not know the cors option {other}"),
@@ -241,7 +293,9 @@ fn origin(value: &Value) -> AllowOrigin {
     match value {
         Value::String(text) => AllowOrigin::from(text.as_str()),
         Value::Bool(mirror) => AllowOrigin::from(*mirror),
-        Value::Array(_) => AllowOrigin::List(texts(value).into_iter().map(OriginMatcher::Exact).collect()),
+        Value::Array(_) => {
+            AllowOrigin::List(texts(value).into_iter().map(OriginMatcher::Exact).collect())
+        }
         Value::Object(_) => AllowOrigin::matching(|origin| origin.ends_with(".a.com")),
         _ => panic!("the twin does not know the origin {value}"),
     }
