@@ -29,6 +29,9 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// Until the memory of a server that is watched has come to rest.
 const SETTLE_MEMORY: Duration = Duration::from_secs(1);
 
+/// How often it is asked whether something awaited has happened.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// The longest wait for answers after Ctrl-C.
 const INTERRUPTED_DRAIN: Duration = Duration::from_secs(1);
 
@@ -100,22 +103,25 @@ async fn load(run: &Arc<Run>, clients: &mut JoinSet<()>, stop: &Stop) -> Result<
     let before = mark(run);
     connect(run, clients, stop).await?;
     let connected = mark(run);
-    stop.sleep(if run.plan.pid.is_some() {
-        SETTLE_MEMORY
-    } else {
-        SETTLE
-    })
-    .await;
+    let watched = run.plan.pid.is_some();
+    stop.sleep(if watched { SETTLE_MEMORY } else { SETTLE })
+        .await;
     let settled = mark(run);
-    run.stage.enter(Phase::Warmup);
+    let warmup = run.plan.warmup;
+    let first = if warmup.is_zero() {
+        Phase::Measured
+    } else {
+        Phase::Warmup
+    };
+    run.stage.enter(first);
     if let Some(pace) = run.pace.clone() {
         let run = run.clone();
         std::thread::spawn(move || pace.conduct(&run));
     }
-    stop.sleep(run.plan.warmup).await;
+    pass(run, stop, warmup).await;
     let begin = mark(run);
     run.stage.enter(Phase::Measured);
-    stop.sleep(run.plan.duration).await;
+    pass(run, stop, run.plan.duration).await;
     let end = mark(run);
     run.stage.enter(Phase::Draining);
     drain(run, stop).await;
@@ -168,6 +174,19 @@ async fn connect(run: &Arc<Run>, clients: &mut JoinSet<()>, stop: &Stop) -> Resu
     Ok(())
 }
 
+/// Lets time pass, unless the user has enough or no client is left.
+async fn pass(run: &Run, stop: &Stop, duration: Duration) {
+    let all_lost = async {
+        while run.stats.live.get() > 0 {
+            sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = stop.sleep(duration) => {}
+        () = all_lost => {}
+    }
+}
+
 /// Waits until everything that was emitted is answered, within reason.
 async fn drain(run: &Run, stop: &Stop) {
     let begin = Instant::now();
@@ -177,8 +196,12 @@ async fn drain(run: &Run, stop: &Stop) {
     } else {
         limit
     };
-    while run.stats.received.get() < run.stats.expected.get() && begin.elapsed() < limit {
-        sleep(Duration::from_millis(5)).await;
+    let stats = &run.stats;
+    while stats.received.get() < stats.expected.get()
+        && stats.live.get() > 0
+        && begin.elapsed() < limit
+    {
+        sleep(LOOK).await;
     }
 }
 

@@ -75,7 +75,8 @@ pub(super) struct Connections {
     pub(super) closed: u64,
     pub(super) seconds: f64,
     pub(super) per_second: f64,
-    pub(super) latency_us: Latency,
+    /// `None` if there was none.
+    pub(super) latency_us: Option<Latency>,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,7 +95,8 @@ pub(super) struct Messages {
     pub(super) given_up: u64,
     /// Acknowledgements or deliveries in the measured time, whenever they were asked for.
     pub(super) per_second: f64,
-    pub(super) latency_us: Latency,
+    /// `None` if there was none.
+    pub(super) latency_us: Option<Latency>,
     /// Broadcasts: to the last delivery.
     pub(super) last_delivery_us: Option<Latency>,
     /// At a fixed rate: how late the emits were.
@@ -113,9 +115,12 @@ pub(super) struct Latency {
 }
 
 impl Latency {
-    fn of(histogram: &Histogram) -> Self {
+    fn of(histogram: &Histogram) -> Option<Self> {
+        if histogram.count() == 0 {
+            return None;
+        }
         let micros = |duration: std::time::Duration| duration.as_nanos() as f64 / 1e3;
-        Self {
+        Some(Self {
             min: micros(histogram.min()),
             mean: micros(histogram.mean()),
             p50: micros(histogram.percentile(50.0)),
@@ -123,11 +128,7 @@ impl Latency {
             p99: micros(histogram.percentile(99.0)),
             p99_9: micros(histogram.percentile(99.9)),
             max: micros(histogram.max()),
-        }
-    }
-
-    fn of_any(histogram: &Histogram) -> Option<Self> {
-        (histogram.count() > 0).then(|| Self::of(histogram))
+        })
     }
 }
 
@@ -140,6 +141,7 @@ pub(super) struct Server {
     pub(super) rss_peak: u64,
     /// When all clients are gone.
     pub(super) rss_after: Option<u64>,
+    /// `None` if the memory did not grow.
     pub(super) rss_per_connection: Option<f64>,
     pub(super) connect_cpu_seconds_per_10k: Option<f64>,
     /// In the measured time.
@@ -206,24 +208,28 @@ impl Report {
 
     /// Whether the server did what it should, at least in part.
     pub(super) fn verdict(&self) -> Result<(), String> {
-        let Some(messages) = &self.messages else {
-            return if self.connections.connected > 0 {
-                Ok(())
-            } else {
-                Err("no client was connected".into())
-            };
+        let Connections {
+            connected, closed, ..
+        } = self.connections;
+        let received = self.messages.as_ref().map(|messages| messages.received);
+        let mismatched = self
+            .messages
+            .as_ref()
+            .map_or(0, |messages| messages.mismatched);
+        let problem = if mismatched > 0 {
+            &format!("{mismatched} answers were not what was sent")
+        } else if connected == 0 {
+            "no client was connected"
+        } else if closed == connected {
+            "all connections were lost\n      the server's own log may say why"
+        } else if received == Some(0) && self.interrupted {
+            "interrupted before anything was measured"
+        } else if received == Some(0) {
+            "nothing was answered\n      does the server offer these events? see sala bench --help"
+        } else {
+            return Ok(());
         };
-        if messages.mismatched > 0 {
-            return Err(format!(
-                "{} answers were not what was sent",
-                messages.mismatched
-            ));
-        }
-        match (messages.received, self.interrupted) {
-            (0, true) => Err("interrupted before anything was measured".into()),
-            (0, false) => Err("nothing was answered\n      does the server offer these events? see sala bench --help".into()),
-            _ => Ok(()),
-        }
+        Err(problem.into())
     }
 }
 
@@ -253,8 +259,8 @@ fn messages(run: &Run, marks: &Marks, seconds: f64) -> Messages {
         given_up: stats.given_up.get(),
         per_second: per((marks.end.answers - marks.begin.answers) as f64, seconds),
         latency_us: Latency::of(&stats.latency),
-        last_delivery_us: Latency::of_any(&stats.last),
-        late_us: run.plan.rate.and_then(|_| Latency::of_any(&stats.lateness)),
+        last_delivery_us: Latency::of(&stats.last),
+        late_us: run.plan.rate.and_then(|_| Latency::of(&stats.lateness)),
     }
 }
 
@@ -275,7 +281,7 @@ fn server(run: &Run, marks: &Marks, after: Option<Usage>) -> Option<Server> {
         rss_peak: run.peak.get(),
         rss_after: after.map(|usage| usage.rss),
         rss_per_connection: grown
-            .filter(|_| connected > 0.0)
+            .filter(|grown| *grown > 0.0 && connected > 0.0)
             .map(|grown| grown / connected),
         connect_cpu_seconds_per_10k: marks
             .connected

@@ -127,8 +127,11 @@ fn message_rows(report: &Report, messages: &Messages) -> Vec<Row> {
 fn latencies(text: &mut String, report: &Report) {
     let messages = report.messages.as_ref();
     let lines = [
-        ("connect", Some(&report.connections.latency_us)),
-        ("latency", messages.map(|messages| &messages.latency_us)),
+        ("connect", report.connections.latency_us.as_ref()),
+        (
+            "latency",
+            messages.and_then(|messages| messages.latency_us.as_ref()),
+        ),
         (
             "last delivery",
             messages.and_then(|messages| messages.last_delivery_us.as_ref()),

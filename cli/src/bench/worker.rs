@@ -23,6 +23,10 @@ enum Part {
 }
 
 impl Part {
+    fn emits(self) -> bool {
+        matches!(self, Self::Call | Self::Speak)
+    }
+
     fn of(run: &Run, index: usize) -> Self {
         match run.plan.scenario {
             Scenario::Connect => Self::Idle,
@@ -76,8 +80,7 @@ impl Worker {
             joined.map_err(|_| Error::Timeout("the acknowledgement of the join event"))??;
             run.board.enter(room);
         }
-        let emits = matches!(part, Part::Call | Part::Speak);
-        let turns = Turns::new(run.pace.as_ref().filter(|_| emits));
+        let turns = Turns::new(run.pace.as_ref().filter(|_| part.emits()));
         Ok(Self {
             client,
             index,
@@ -86,30 +89,16 @@ impl Worker {
         })
     }
 
-    /// Works from the start on, until the connection is lost.
-    pub(super) async fn work(mut self, run: Arc<Run>) {
+    /// Works until the connection is lost.
+    pub(super) async fn work(self, run: Arc<Run>) {
         let part = self.part;
-        let error = match self.wait(&run).await {
-            Err(error) => error,
-            Ok(()) => self.act(&run).await,
-        };
+        let error = self.act(&run).await;
         if let Part::Listen(room) = part {
             run.board.leave(room);
         }
         run.stats.live.subtract(1);
         run.stats.closed.add(1);
         run.stats.error(format!("connection lost: {error}"));
-    }
-
-    /// Answers pings until the start.
-    async fn wait(&mut self, run: &Run) -> Result<(), Error> {
-        let mut started = std::pin::pin!(run.stage.started());
-        loop {
-            tokio::select! {
-                () = &mut started => return Ok(()),
-                packet = self.client.next() => drop(packet?),
-            }
-        }
     }
 
     async fn act(self, run: &Run) -> Error {
@@ -119,15 +108,36 @@ impl Worker {
             part,
             turns,
         } = self;
+        if part.emits()
+            && let Err(error) = wait(run, &mut client).await
+        {
+            return error;
+        }
         match part {
-            Part::Idle => loop {
-                if let Err(error) = client.next().await {
-                    return error;
-                }
-            },
+            Part::Idle => idle(client).await,
             Part::Call => Caller::new(run, client, index, turns).work().await,
             Part::Listen(room) => listen(run, client, room).await,
             Part::Speak => Speaker::new(run, client, turns).work().await,
+        }
+    }
+}
+
+/// Answers pings until the start.
+async fn wait(run: &Run, client: &mut Client) -> Result<(), Error> {
+    let mut started = std::pin::pin!(run.stage.started());
+    loop {
+        tokio::select! {
+            () = &mut started => return Ok(()),
+            packet = client.next() => drop(packet?),
+        }
+    }
+}
+
+/// Answers pings.
+async fn idle(mut client: Client) -> Error {
+    loop {
+        if let Err(error) = client.next().await {
+            return error;
         }
     }
 }

@@ -32,6 +32,10 @@ impl Error {
         Self::Http(status, quote(&String::from_utf8_lossy(body)))
     }
 
+    pub(super) fn refused(message: &str) -> Self {
+        Self::Refused(quote(message))
+    }
+
     pub(super) fn not_socket_io(said: &str) -> Self {
         Self::NotSocketIo(quote(said))
     }
@@ -61,7 +65,7 @@ impl Error {
             Self::Refused(_) => "see --namespace and --auth",
             Self::Protocol(_) => "is it a server of Socket.IO 3 or later, with the default parser?",
             Self::Closed => {
-                "the server's own log may say why; its limit of open files is a usual reason"
+                "is the --path right? else the server's own log may say why, or its limit of open files"
             }
         }
     }
@@ -136,9 +140,13 @@ impl From<tungstenite::Error> for Error {
                 let body = response.body().as_deref().unwrap_or_default();
                 Self::http(response.status().as_u16(), body)
             }
-            Ws::Protocol(ProtocolError::HttparseError(error)) => {
-                Self::not_socket_io(&error.to_string())
-            }
+            Ws::Protocol(
+                error @ (ProtocolError::HttparseError(_)
+                | ProtocolError::WrongHttpVersion
+                | ProtocolError::MissingUpgradeWebSocketHeader
+                | ProtocolError::MissingConnectionUpgradeHeader
+                | ProtocolError::SecWebSocketAcceptKeyMismatch),
+            ) => Self::not_socket_io(&error.to_string()),
             error => Self::protocol("WebSocket", &error.to_string()),
         }
     }

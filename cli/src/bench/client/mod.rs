@@ -97,7 +97,7 @@ impl Client {
             let packet = self.receive().await?;
             match packet.kind {
                 Kind::Connect => return Ok(()),
-                Kind::ConnectError => return Err(Error::Refused(packet.data().to_owned())),
+                Kind::ConnectError => return Err(Error::refused(packet.data())),
                 // A middleware of the server may emit before it lets the client in.
                 _ => {}
             }
