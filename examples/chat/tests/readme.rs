@@ -13,3 +13,34 @@ fn the_readme_shows_code_of_the_chat() {
         assert!(code.contains(function), "not in src/lib.rs:\n{function}");
     }
 }
+
+#[test]
+fn the_guide_names_every_option() {
+    let guide = include_str!("../../../docs/guide/options.md");
+    let sources = [
+        include_str!("../../../crates/sala/src/builder.rs"),
+        include_str!("../../../crates/sala-engine/src/config.rs"),
+    ];
+    let setters = sources.iter().flat_map(|source| {
+        let starts = source.split("pub fn ").skip(1);
+        starts.filter(|start| {
+            start
+                .split('{')
+                .next()
+                .is_some_and(|head| head.contains("mut self"))
+        })
+    });
+    let names: Vec<_> = setters
+        .filter_map(|start| start.split(['(', '<']).next())
+        .collect();
+    assert!(names.len() > 40, "the options have moved: {names:?}");
+    for name in names
+        .iter()
+        .filter(|name| **name != "$name" && **name != "engine")
+    {
+        assert!(
+            guide.contains(name),
+            "docs/guide/options.md does not name {name}"
+        );
+    }
+}
