@@ -32,7 +32,7 @@ It ends with a status other than 0 if nothing could be measured or an answer was
 /// Connects clients, lets them emit for a while, compares every answer, and shows rates and latencies.
 /// Ctrl-C ends the run early and shows the results so far.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub(crate) struct Bench {
     /// The server, such as http://localhost:3000. Its path is the namespace, its query goes with the handshake.
     /// TLS is not spoken: measure the server itself, behind its proxy
