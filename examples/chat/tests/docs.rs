@@ -1,0 +1,86 @@
+//! What the README and the documents say is what is there.
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn the_readme_shows_code_of_the_chat() {
+    let readme = include_str!("../../../README.md");
+    let code = include_str!("../src/lib.rs");
+    let shown = readme
+        .split("```rust\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let shown = shown.expect("the README shows Rust").trim_end();
+    for function in shown.split("\n\n") {
+        assert!(code.contains(function), "not in src/lib.rs:\n{function}");
+    }
+}
+
+#[test]
+fn the_guide_names_every_option() {
+    let guide = include_str!("../../../docs/guide/options.md");
+    let sources = [
+        include_str!("../../../crates/sala/src/builder.rs"),
+        include_str!("../../../crates/sala-engine/src/config.rs"),
+    ];
+    let setters = sources.iter().flat_map(|source| {
+        let starts = source.split("pub fn ").skip(1);
+        starts.filter(|start| {
+            start
+                .split('{')
+                .next()
+                .is_some_and(|head| head.contains("mut self"))
+        })
+    });
+    let names: Vec<_> = setters
+        .filter_map(|start| start.split(['(', '<']).next())
+        .collect();
+    assert!(names.len() > 40, "the options have moved: {names:?}");
+    for name in names
+        .iter()
+        .filter(|name| **name != "$name" && **name != "engine")
+    {
+        assert!(
+            guide.contains(name),
+            "docs/guide/options.md does not name {name}"
+        );
+    }
+}
+
+#[test]
+fn every_row_in_which_a_test_treats_the_servers_differently_is_explained() {
+    let compat = include_str!("../../../docs/COMPAT.md");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/tests");
+    let files = fs::read_dir(tests).expect("the interop tests lie beside the examples");
+    let mut rows = 0;
+    for file in files {
+        let source = fs::read_to_string(file.expect("the folder is readable").path());
+        let source = source.expect("tests are text");
+        let calls = source
+            .split("differs(")
+            .skip(1)
+            .chain(source.split("departs(").skip(1));
+        for row in calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next()) {
+            assert!(names(compat, row), "docs/COMPAT.md does not explain {row}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 20, "the calls have moved");
+}
+
+/// Whether a page names a row, by itself or in the span of a table.
+fn names(page: &str, row: &str) -> bool {
+    let tables = page
+        .split("## Clients can see it")
+        .nth(1)
+        .unwrap_or_default();
+    let ids = tables
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    ids.flat_map(|ids| ids.split(", "))
+        .any(|ids| match ids.split_once('–') {
+            Some((first, last)) => first[..1] == row[..1] && (first..=last).contains(&row),
+            None => ids == row,
+        })
+}
