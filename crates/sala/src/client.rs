@@ -69,6 +69,8 @@ struct Live {
     members: Vec<Member>,
     /// Names of namespaces that parents are being asked for.
     resolving: Vec<Box<str>>,
+    /// Namespaces that the server made the client leave: what it sends there was under way.
+    dismissed: Vec<Box<str>>,
     /// Until when a namespace must be joined.
     connect_deadline: Option<Instant>,
     /// Until when the attachments of a packet must have come.
@@ -104,6 +106,7 @@ impl Live {
             inbox: Arc::default(),
             members: Vec::new(),
             resolving: Vec::new(),
+            dismissed: Vec::new(),
             attachment_deadline: None,
             broken: false,
         }
@@ -151,6 +154,9 @@ impl Live {
             return self.connect(name, auth, scope);
         }
         let Some(index) = self.find(name) else {
+            if self.dismissed.iter().any(|dismissed| **dismissed == *name) {
+                return;
+            }
             return self.violation("a packet for a namespace that is not joined");
         };
         match packet.kind {

@@ -111,8 +111,7 @@ impl Server {
     /// *Cancel safety:* as [`listen`](Self::listen).
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         let stop = self.closed();
-        let timeout = self.engine().config().header_read_timeout();
-        sala_engine::serve(listener, self.service(), timeout, stop).await
+        self.engine().serve(listener, self.service(), stop).await
     }
 
     /// The server as a tower service, which answers requests that are not under its path with 404.

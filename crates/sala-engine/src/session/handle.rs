@@ -339,8 +339,9 @@ impl SessionHandle {
     /// Calls `observer` for everything that happens on this session from now on.
     ///
     /// It runs on the task where the event happens: the session's own, or, for `PacketCreate`, that
-    /// of whoever sends. It must be quick and must not send on the same session. Sessions without
-    /// observers pay one load per packet.
+    /// of whoever sends, which may hold locks while it sends to many. It must be quick, and must
+    /// not send to any session, join or leave rooms. Sessions without observers pay one load per
+    /// packet.
     pub fn observe(&self, observer: impl Fn(&ConnectionEvent<'_>) + Send + Sync + 'static) {
         self.0
             .observers

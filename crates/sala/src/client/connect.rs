@@ -51,6 +51,7 @@ impl Live {
         if known {
             return self.violation("a second CONNECT packet for one namespace");
         }
+        self.dismissed.retain(|dismissed| **dismissed != *name);
         if let Err(refused) = self.check_limits() {
             return self.send_refusal(name, &refused, false);
         }

@@ -46,6 +46,18 @@ impl Live {
             log.save(&member.socket, rooms.unwrap_or_default());
         }
         member.call(Step::Disconnect, reason, description, scope);
+        if reason == DisconnectReason::ServerNamespaceDisconnect {
+            self.dismiss(nsp.name());
+        }
+    }
+
+    /// From now on packets for this namespace are ignored instead of taken for a violation: the
+    /// client sent them before it heard that it has to leave (E031).
+    fn dismiss(&mut self, name: &str) {
+        if self.dismissed.len() >= self.shared.options.max_namespaces {
+            self.dismissed.remove(0);
+        }
+        self.dismissed.push(name.into());
     }
 
     /// Takes all sockets out of their namespaces, one after the other.
