@@ -266,12 +266,13 @@ async fn main() -> std::io::Result<()> {
     let io = socket_server();
     let engine = Engine::new(engine_config(), Talker);
     let service = EngineLayer::new(engine).layer(Otherwise::new(StatusCode::NOT_FOUND, ""));
+    let terminated = terminated();
     let sockets = listen("PORT", 3210).await;
     let engines = listen("ENGINE_PORT", 3001).await;
     tokio::select! {
         served = io.serve(sockets) => served,
         served = serve(engines, service, HEADER_TIMEOUT, std::future::pending()) => served,
-        () = terminated() => {
+        () = terminated => {
             io.close().await;
             Ok(())
         }

@@ -294,8 +294,9 @@ async fn main() -> std::io::Result<()> {
     tokio::spawn(serve_commands(move |name, command| {
         run(name, command, commanded.clone(), sessions.clone())
     }));
+    let terminated = terminated();
     let stop = async {
-        terminated().await;
+        terminated.await;
         engine.close();
     };
     serve(listen("PORT", 0).await, service, HEADER_TIMEOUT, stop).await?;

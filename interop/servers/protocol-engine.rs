@@ -42,8 +42,9 @@ async fn main() -> std::io::Result<()> {
         .cors(Some(Cors::any()));
     let engine = Engine::new(config, Echo);
     let service = EngineLayer::new(engine.clone()).layer(Otherwise::new(StatusCode::NOT_FOUND, ""));
+    let terminated = terminated();
     let stop = async {
-        terminated().await;
+        terminated.await;
         engine.close();
     };
     serve(

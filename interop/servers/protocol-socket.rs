@@ -30,10 +30,11 @@ async fn main() -> std::io::Result<()> {
     );
     io.on("message-with-ack", async |_: Socket, args: RawArgs| args);
 
+    let terminated = terminated();
     let listener = listen("PORT", 3000).await;
     tokio::select! {
         served = io.serve(listener) => served,
-        () = terminated() => {
+        () = terminated => {
             io.close().await;
             Ok(())
         }

@@ -120,7 +120,7 @@ async fn a_message_late_in_the_wait_restarts_it() {
 #[tokio::test]
 async fn a_session_that_answers_lives_on() {
     // A128 on both transports
-    let options = json!({"pingInterval": 100, "pingTimeout": 100});
+    let options = json!({"pingInterval": 100, "pingTimeout": 1000});
     let (mut probe, mut ws) = open_ws(options).await;
     let session = Polling::open(probe.addr(), "/engine.io/").await;
     let over_polling = async {

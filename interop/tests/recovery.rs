@@ -125,6 +125,8 @@ async fn events_carry_an_offset_unless_they_want_an_ack_or_are_volatile() {
     assert_eq!(second.as_array().unwrap().len(), 3);
     assert_ne!(first[2], second[2]);
     me.client.expect_binary(&[1]).await;
+    // Whether a transport is idle again cannot be seen from outside.
+    tokio::time::sleep(sala_testkit::polling::SETTLE).await;
     probe
         .run(json!({"do": "emit", "socket": id, "flags": ["volatile"], "args": ["v"]}))
         .await;

@@ -67,12 +67,12 @@ async fn bodies_of_very_many_packets_take_linear_time() {
     // I008
     let mut probe = Probe::engine(json!({"allowEIO3": true})).await;
     let session = Polling::open(probe.addr(), "/engine.io/").await;
-    let noops = format!("6{}", "\u{1e}6".repeat(499_999));
+    let noops = format!("6{}", "\u{1e}6".repeat(99_999));
     assert_eq!(
         soon("a body of noops", session.post(noops)).await.status,
         200
     );
-    let separators = "\u{1e}".repeat(1_000_000);
+    let separators = "\u{1e}".repeat(200_000);
     soon("a body of separators", session.post(separators)).await;
     let old = http::get(probe.addr(), "/engine.io/?EIO=3&transport=polling").await;
     let open = old
@@ -90,7 +90,7 @@ async fn bodies_of_very_many_packets_take_linear_time() {
     );
     soon(
         "an old body of noops",
-        http::post(probe.addr(), &target, "1:6".repeat(333_333)),
+        http::post(probe.addr(), &target, "1:6".repeat(66_666)),
     )
     .await;
     alive(&mut probe).await;
@@ -304,7 +304,7 @@ async fn inflation_bombs_are_refused() {
         use std::io::Write;
         let mut encoder =
             flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-        for _ in 0..50 {
+        for _ in 0..8 {
             encoder.write_all(&vec![b'4'; 1_000_000]).unwrap();
         }
         encoder.flush().unwrap();

@@ -151,9 +151,10 @@ async fn main() -> std::io::Result<()> {
     tokio::spawn(serve_commands(move |name, command| {
         commanded.clone().run(name, command)
     }));
+    let stopped = terminated();
     let stop = async {
         tokio::select! {
-            () = terminated() => {
+            () = stopped => {
                 io.close().await;
                 true
             }

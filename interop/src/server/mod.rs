@@ -28,16 +28,16 @@ pub async fn listen(variable: &str, default: u16) -> TcpListener {
     listener
 }
 
-/// Resolves on SIGTERM.
+/// Resolves on SIGTERM. The signal is watched from the call on: call it before [`listen`].
 ///
 /// # Panics
 ///
 /// When the signal cannot be watched.
-pub async fn terminated() {
-    signal(SignalKind::terminate())
-        .expect("signals can be watched")
-        .recv()
-        .await;
+pub fn terminated() -> impl Future<Output = ()> {
+    let mut signals = signal(SignalKind::terminate()).expect("signals can be watched");
+    async move {
+        signals.recv().await;
+    }
 }
 
 /// A message of the engine as the channel shows it.
