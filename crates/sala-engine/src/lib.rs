@@ -8,6 +8,7 @@ mod app;
 mod config;
 mod edge;
 mod engine;
+mod front;
 mod hooks;
 pub mod http;
 mod registry;
@@ -17,6 +18,12 @@ mod service;
 mod session;
 mod stats;
 mod transport;
+
+/// Decoders that the fuzz targets and nobody else should reach.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::front::{chunked, head};
+}
 
 pub use app::{App, Connection};
 pub use config::EngineConfig;

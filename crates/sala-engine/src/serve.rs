@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::future::Future;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,10 +15,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, watch};
 use tower_service::Service;
 
+use crate::app::App;
+use crate::engine::Engine;
+use crate::front::{Front, Host};
 use crate::request::ConnectionInfo;
 
 /// How long the listener rests when the process is out of file descriptors.
@@ -48,10 +54,114 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    // Dropping the sender of the first tells the connections to end; when the last receiver of the
-    // second is dropped, all have.
-    let (stopping, stopped) = watch::channel(());
+    accept(listener, stop, move |stream, info, life| {
+        let service = service.clone();
+        tokio::spawn(async move {
+            serve_connection(stream, info, service, header_timeout, life.stopping()).await;
+            drop(life);
+        });
+    })
+    .await;
+    Ok(())
+}
+
+impl<A: App> Engine<A> {
+    /// As [`serve`], for a service that has this engine in it, such as
+    /// [`EngineLayer`](crate::EngineLayer) makes. Requests to the engine's path itself do not pass
+    /// through the service: the engine reads and answers them without hyper, so that a polling
+    /// client costs little while it waits. A connection goes over to hyper, for good, with the
+    /// first request that is for something else or unusual (such as HTTP/1.0).
+    ///
+    /// # Errors
+    ///
+    /// None at present, as for [`serve`].
+    ///
+    /// *Cancel safety:* as for [`serve`].
+    pub async fn serve<S, R>(
+        &self,
+        listener: TcpListener,
+        service: S,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()>
+    where
+        S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let header_timeout = self.config().header_timeout;
+        let service = Mutex::new(service); // only because a service need not be `Sync`
+        let host = Arc::new(Host {
+            engine: self.clone(),
+            elsewhere: Box::new(move |rewind, info, life| {
+                let service = service
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
+                tokio::spawn(async move {
+                    serve_connection(rewind, info, service, header_timeout, life.stopping()).await;
+                    drop(life);
+                });
+            }),
+        });
+        accept(listener, stop, move |stream, info, life| {
+            tokio::spawn(Front::new(stream, info, Arc::clone(&host), life));
+        })
+        .await;
+        Ok(())
+    }
+}
+
+/// What a connection knows of the end of its server. The server waits until all are dropped.
+#[derive(Clone)]
+pub(crate) struct Life {
+    stop: Arc<Stop>,
+    /// The server waits for the last of these.
+    _served: watch::Receiver<()>,
+}
+
+#[derive(Default)]
+struct Stop {
+    now: AtomicBool,
+    notify: Arc<Notify>,
+}
+
+impl Life {
+    /// Whether connections are to end when they have answered what they were asked.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.now.load(Ordering::Acquire)
+    }
+
+    /// Resolves when that begins, unless it has begun already.
+    pub(crate) fn stop_begins(&self) -> OwnedNotified {
+        Arc::clone(&self.stop.notify).notified_owned()
+    }
+
+    /// Resolves when the connection is to end.
+    fn stopping(&self) -> impl Future<Output = ()> + use<> {
+        let begins = self.stop_begins();
+        let stopping = self.is_stopping();
+        async move {
+            if !stopping {
+                begins.await;
+            }
+        }
+    }
+}
+
+/// Accepts connections until `stop` resolves, then waits until all of them have ended.
+async fn accept(
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+    take: impl Fn(TcpStream, ConnectionInfo, Life),
+) {
+    let stopping = Arc::new(Stop::default());
     let (waiting, served) = watch::channel(());
+    let life = Life {
+        stop: Arc::clone(&stopping),
+        _served: served,
+    };
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -68,16 +178,7 @@ where
                     remote: Some(remote),
                     secure: false,
                 };
-                let service = service.clone();
-                let mut stopped = stopped.clone();
-                let served = served.clone();
-                tokio::spawn(async move {
-                    let stop = async move {
-                        stopped.changed().await.ok(); // an error is the signal
-                    };
-                    serve_connection(stream, info, service, header_timeout, stop).await;
-                    drop(served);
-                });
+                take(stream, info, life.clone());
             }
             Err(error) if is_connection_error(&error) => {}
             Err(error) => {
@@ -87,10 +188,10 @@ where
         }
     }
     drop(listener);
-    drop(stopping);
-    drop(served);
+    stopping.now.store(true, Ordering::Release);
+    stopping.notify.notify_waiters();
+    drop(life);
     waiting.closed().await;
-    Ok(())
 }
 
 /// Serves one connection, such as a TLS stream, until it ends, becomes a WebSocket, or `stop`

@@ -15,7 +15,8 @@ use sala_engine_proto::{
     Frame, HandshakeError, PacketType, Query, Revision, Sid, Transport, open_packet, payload, ws,
 };
 
-use self::polling::poll_response;
+pub(crate) use self::polling::PendingPoll;
+use self::polling::{Client, poll_response};
 use self::websocket::{Accepted, joined};
 use crate::app::App;
 use crate::engine::Engine;
@@ -29,6 +30,27 @@ pub type EngineResponse = Response<Bytes>;
 
 /// A reply that ends the handling of a request before its purpose is reached.
 type Answer = Box<EngineResponse>;
+
+/// What becomes of a request when all is done that needs no waiting.
+pub(crate) enum Routed<B> {
+    /// It has its answer.
+    Answered(EngineResponse),
+    /// It waits for packets, and nothing else of it is kept.
+    Poll(PendingPoll),
+    /// It needs [`Engine::work`].
+    Work(Box<Work<B>>),
+}
+
+/// A verified request that is no poll.
+pub(crate) struct Work<B> {
+    parts: Parts,
+    body: B,
+    query: Query,
+    purpose: Purpose,
+    upgrade: bool,
+    /// For the reply: the cross-origin rules.
+    headers: HeaderMap,
+}
 
 /// What a verified request is for.
 enum Purpose {
@@ -66,8 +88,9 @@ impl<A: App> Engine<A> {
 
     /// Answers a request, whatever its path.
     ///
-    /// A poll is answered when there is something to send. A WebSocket handshake needs hyper's
-    /// `OnUpgrade` among the request's extensions, as hyper and axum put it there.
+    /// A poll is answered when there is something to send; nothing of its request is kept while it
+    /// waits. A WebSocket handshake needs hyper's `OnUpgrade` among the request's extensions, as
+    /// hyper and axum put it there.
     ///
     /// *Cancel safety:* dropping the future of a poll tells the engine that the client has gone,
     /// which ends the session.
@@ -75,25 +98,69 @@ impl<A: App> Engine<A> {
     where
         B: Body<Data: Buf>,
     {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        match self.route(parts, body) {
+            Routed::Answered(response) => response,
+            Routed::Poll(poll) => poll.await,
+            Routed::Work(work) => self.work(work).await,
+        }
+    }
+
+    /// Does everything for a request that can be done without waiting.
+    pub(crate) fn route<B>(&self, mut parts: Parts, body: B) -> Routed<B> {
         let mut headers = HeaderMap::new();
         if let Some(cors) = &self.core.config.cors
             && let Applied::Preflight(status) =
                 cors.apply(&parts.method, &parts.headers, &mut headers)
         {
-            return with_headers(reply(status), headers);
+            return Routed::Answered(with_headers(reply(status), headers));
         }
         if let Some(assets) = &self.core.config.assets
             && let Some(response) = assets(&parts)
         {
-            return with_headers(response, headers);
+            return Routed::Answered(with_headers(response, headers));
         }
         let query = Query::parse(parts.uri.query().unwrap_or(""));
         let upgrade = self.is_upgrade(&parts.headers);
-        let response = match self.verify(&parts, &query, upgrade) {
-            Err(refused) => Err(self.refuse(&parts, refused, upgrade).into()),
-            Ok(Purpose::Handshake) => self.open(&mut parts, &query, upgrade).await,
-            Ok(Purpose::Session(session)) => {
+        let purpose = match self.verify(&parts, &query, upgrade) {
+            Err(refused) => {
+                let response = self.refuse(&parts, refused, upgrade);
+                return Routed::Answered(with_headers(response, headers));
+            }
+            Ok(Purpose::Session(session)) if parts.method == Method::GET && !upgrade => {
+                return match PendingPoll::begin(session, &mut parts) {
+                    Ok(poll) => Routed::Poll(poll.with_headers(headers)),
+                    Err(answer) => Routed::Answered(with_headers(*answer, headers)),
+                };
+            }
+            Ok(purpose) => purpose,
+        };
+        Routed::Work(Box::new(Work {
+            parts,
+            body,
+            query,
+            purpose,
+            upgrade,
+            headers,
+        }))
+    }
+
+    /// Does the rest of what [`route`](Self::route) began.
+    pub(crate) async fn work<B>(&self, work: Box<Work<B>>) -> EngineResponse
+    where
+        B: Body<Data: Buf>,
+    {
+        let Work {
+            mut parts,
+            body,
+            query,
+            purpose,
+            upgrade,
+            headers,
+        } = *work;
+        let response = match purpose {
+            Purpose::Handshake => self.open(&mut parts, &query, upgrade).await,
+            Purpose::Session(session) => {
                 self.resume(session, &mut parts, body, &query, upgrade)
                     .await
             }
@@ -268,7 +335,7 @@ impl<A: App> Engine<A> {
                     body: body.bytes,
                     binary: body.binary,
                 };
-                let mut response = poll_response(&session, reply, parts, None);
+                let mut response = poll_response(&session, reply, &Client::of(&parts.headers));
                 if let Some(cookie) = &self.core.config.cookie {
                     response
                         .headers_mut()
@@ -344,7 +411,7 @@ impl<A: App> Engine<A> {
         tokio::spawn(Task::new(Arc::clone(&self.app), session, start));
     }
 
-    /// A request of an open session.
+    /// A request of an open session that is no poll.
     async fn resume<B>(
         &self,
         session: SessionHandle,
@@ -359,11 +426,10 @@ impl<A: App> Engine<A> {
         if upgrade {
             return self.probe(&session, parts);
         }
-        let mut response = match parts.method {
-            Method::GET => self.poll(&session, parts).await?,
-            Method::POST => self.post(&session, parts, body, query).await?,
-            _ => return Err(reply(StatusCode::INTERNAL_SERVER_ERROR).into()),
-        };
+        if parts.method != Method::POST {
+            return Err(reply(StatusCode::INTERNAL_SERVER_ERROR).into());
+        }
+        let mut response = self.post(&session, parts, body, query).await?;
         self.run_headers_hook(response.headers_mut(), parts);
         Ok(response)
     }

@@ -1,7 +1,10 @@
 //! Polling: a GET that waits for packets, a POST that brings some.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
@@ -13,26 +16,10 @@ use super::{Answer, EngineResponse, closing_reply, reply};
 use crate::app::App;
 use crate::engine::Engine;
 use crate::http::{compress, error, polling};
+use crate::request::Request;
 use crate::session::{Incoming, PollReply, PostBody, SessionHandle};
 
 impl<A: App> Engine<A> {
-    pub(super) async fn poll(
-        &self,
-        session: &SessionHandle,
-        parts: &Parts,
-    ) -> Result<EngineResponse, Answer> {
-        match Waiting::begin(session)?.answer().await {
-            Some(answer) => Ok(poll_response(
-                session,
-                answer,
-                parts,
-                self.core.config.compression,
-            )),
-            // The session ended before it saw this poll.
-            None => Err(error::refuse(HandshakeError::UnknownSid, None).into()),
-        }
-    }
-
     pub(super) async fn post<B>(
         &self,
         session: &SessionHandle,
@@ -100,8 +87,79 @@ impl<A: App> Engine<A> {
         let mut response = Response::new(Bytes::from_static(b"ok"));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-        polling::add_headers(&parts.headers, headers);
+        polling::add_headers(polling::is_internet_explorer(&parts.headers), headers);
         Ok(response)
+    }
+}
+
+/// What the reply to a poll depends on in the poll's own head, which is not kept while it waits.
+pub(super) struct Client {
+    internet_explorer: bool,
+    encoding: Option<compress::Encoding>,
+}
+
+impl Client {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            internet_explorer: polling::is_internet_explorer(headers),
+            encoding: compress::Encoding::negotiate(headers),
+        }
+    }
+}
+
+/// A GET that waits for packets. Small, because there is one for each polling client.
+///
+/// *Cancel safety:* dropping it tells the session that the client has gone.
+pub(crate) struct PendingPoll {
+    waiting: Waiting,
+    client: Client,
+    /// For the reply: the cross-origin rules.
+    headers: Option<Box<HeaderMap>>,
+    /// For the hook, if there is one.
+    request: Option<Box<Request>>,
+}
+
+impl PendingPoll {
+    pub(super) fn begin(session: SessionHandle, parts: &mut Parts) -> Result<Self, Answer> {
+        let hooked = session.core().config.on_headers.is_some();
+        Ok(Self {
+            waiting: Waiting::begin(session)?,
+            client: Client::of(&parts.headers),
+            headers: None,
+            request: hooked.then(|| Box::new(Request::new(parts))),
+        })
+    }
+
+    pub(super) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = (!headers.is_empty()).then(|| Box::new(headers));
+        self
+    }
+}
+
+impl Future for PendingPoll {
+    type Output = EngineResponse;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<EngineResponse> {
+        let this = &mut *self;
+        let session = &this.waiting.session;
+        let mut response = match ready!(Pin::new(&mut this.waiting.answer).poll(cx)) {
+            Ok(answer) => {
+                let mut response = poll_response(session, answer, &this.client);
+                if let (Some(hook), Some(request)) =
+                    (&session.core().config.on_headers, &this.request)
+                {
+                    hook(response.headers_mut(), request);
+                }
+                response
+            }
+            // The session ended before it saw this poll.
+            Err(_) => error::refuse(HandshakeError::UnknownSid, None),
+        };
+        this.waiting.answered = true;
+        if let Some(headers) = this.headers.take() {
+            response.headers_mut().extend(*headers);
+        }
+        Poll::Ready(response)
     }
 }
 
@@ -114,7 +172,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn begin(session: &SessionHandle) -> Result<Self, Answer> {
+    fn begin(session: SessionHandle) -> Result<Self, Answer> {
         let (reply_to, answer) = oneshot::channel();
         {
             let mut mailbox = session.mailbox();
@@ -132,17 +190,10 @@ impl Waiting {
             mailbox.wake();
         }
         Ok(Self {
-            session: session.clone(),
+            session,
             answer,
             answered: false,
         })
-    }
-
-    /// None if the session ended without an answer.
-    async fn answer(mut self) -> Option<PollReply> {
-        let answer = (&mut self.answer).await.ok();
-        self.answered = true;
-        answer
     }
 }
 
@@ -246,8 +297,7 @@ where
 pub(super) fn poll_response(
     session: &SessionHandle,
     answer: PollReply,
-    parts: &Parts,
-    compression: Option<usize>,
+    client: &Client,
 ) -> EngineResponse {
     let PollReply {
         mut body,
@@ -266,10 +316,11 @@ pub(super) fn poll_response(
         "text/plain; charset=UTF-8"
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    polling::add_headers(&parts.headers, headers);
+    polling::add_headers(client.internet_explorer, headers);
+    let threshold = session.core().config.compression;
     if compress
-        && compression.is_some_and(|threshold| body.len() >= threshold)
-        && let Some(encoding) = compress::Encoding::negotiate(&parts.headers)
+        && threshold.is_some_and(|threshold| body.len() >= threshold)
+        && let Some(encoding) = client.encoding
     {
         body = compress::encode(&body, encoding);
         headers.insert(CONTENT_ENCODING, encoding.header());

@@ -8,7 +8,6 @@ use http::header::{
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
-use hyper::upgrade::OnUpgrade;
 use sala_engine_proto::ws;
 
 use super::{Answer, EngineResponse, reply};
@@ -16,10 +15,11 @@ use crate::app::App;
 use crate::engine::Engine;
 use crate::http::error;
 use crate::session::{Incoming, SessionHandle, WrapWebSocket};
+use crate::transport::io::Upgrading;
 
 /// A WebSocket handshake that can be answered with 101.
 pub(super) struct Accepted {
-    pub(super) upgrade: OnUpgrade,
+    pub(super) upgrade: Upgrading,
     pub(super) response: EngineResponse,
     pub(super) deflate: Option<ws::deflate::Agreed>,
 }
@@ -41,7 +41,7 @@ impl<A: App> Engine<A> {
         let session = session.clone();
         tokio::spawn(async move {
             // A handshake that breaks off concerns nobody: polling goes on.
-            if let Ok(upgraded) = upgrade.await {
+            if let Some(upgraded) = upgrade.await {
                 session.leave(Incoming::Upgrade(Box::new(wrap.wrap(upgraded))));
             }
         });
@@ -82,7 +82,7 @@ impl<A: App> Engine<A> {
         };
         let accept = ws::handshake::check(&request, self.core.config.deflate.as_ref())
             .map_err(error::refuse_handshake)?;
-        let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+        let Some(upgrade) = Upgrading::take(&mut parts.extensions) else {
             tracing::error!(
                 "a WebSocket handshake came without hyper's OnUpgrade: serve connections with \
                  upgrades enabled, and keep the request's extensions"

@@ -52,6 +52,15 @@ impl PathPrefix {
         target.starts_with(&*self.prefix)
     }
 
+    /// Whether a raw request target is the path itself, with or without a query: where polls and
+    /// WebSocket handshakes go.
+    #[must_use]
+    pub fn is_exactly(&self, target: &str) -> bool {
+        let rest = target.strip_prefix(&*self.prefix);
+        // An empty path owns targets that are no paths too, such as `*`.
+        target.starts_with('/') && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('?'))
+    }
+
     /// What follows the path and its slash, without the query: the name under which a static file
     /// is looked up. None for the targets of others, and without that slash.
     #[must_use]

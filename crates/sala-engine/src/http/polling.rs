@@ -7,20 +7,25 @@ use http::{
 use memchr::memmem;
 
 /// Adds the headers of a polling reply, GET or POST: `cache-control: no-store`, and before it
-/// `X-XSS-Protection: 0` for old Internet Explorers, which took polling bodies for attacks.
+/// `X-XSS-Protection: 0` for [old Internet Explorers](is_internet_explorer), which took polling
+/// bodies for attacks.
 ///
 /// The reference adds them after `Content-Type`, `Content-Length` and `Content-Encoding`, and gives
 /// the application its turn (`initial_headers`, `headers`) afterwards. Error replies have neither.
-pub fn add_headers(request: &HeaderMap, response: &mut HeaderMap) {
-    if request.get(USER_AGENT).is_some_and(is_internet_explorer) {
+pub fn add_headers(internet_explorer: bool, response: &mut HeaderMap) {
+    if internet_explorer {
         response.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
     }
     response.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
-fn is_internet_explorer(agent: &HeaderValue) -> bool {
-    let has = |mark: &str| memmem::find(agent.as_bytes(), mark.as_bytes()).is_some();
-    has(";MSIE") || has("Trident/")
+/// Whether a request comes from an Internet Explorer, as the reference recognizes it.
+#[must_use]
+pub fn is_internet_explorer(request: &HeaderMap) -> bool {
+    request.get(USER_AGENT).is_some_and(|agent| {
+        let has = |mark: &str| memmem::find(agent.as_bytes(), mark.as_bytes()).is_some();
+        has(";MSIE") || has("Trident/")
+    })
 }
 
 #[cfg(test)]
@@ -52,7 +57,7 @@ mod tests {
                 .into_iter()
                 .collect();
             let mut response = HeaderMap::new();
-            add_headers(&request, &mut response);
+            add_headers(is_internet_explorer(&request), &mut response);
             let names: Vec<_> = response.keys().map(|name| name.as_str()).collect();
             let expected: &[&str] = if told {
                 &["x-xss-protection", "cache-control"]

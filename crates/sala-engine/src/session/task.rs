@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use hyper::upgrade::OnUpgrade;
 use pin_project_lite::pin_project;
 use sala_engine_proto::ws::Reader;
 use sala_engine_proto::ws::deflate::{Agreed, Deflater, Inflater};
@@ -26,6 +25,7 @@ use super::protocol::{Farewell, Protocol, control};
 use super::running::{BoxFuture, Progress, Running, Scope};
 use crate::DeflateConfig;
 use crate::app::{App, Connection};
+use crate::transport::io::{Upgraded, Upgrading};
 use crate::transport::websocket::{Flow, Read, WebSocket};
 
 /// How many rounds a task makes before it lets others run.
@@ -71,7 +71,7 @@ enum Lane {
 
 /// A WebSocket that is being opened.
 pub(crate) struct Opening {
-    pub(crate) upgrade: OnUpgrade,
+    pub(crate) upgrade: Upgrading,
     pub(crate) wrap: WrapWebSocket,
     pub(crate) open_packet: Frame,
 }
@@ -85,8 +85,8 @@ pub(crate) struct WrapWebSocket {
 }
 
 impl WrapWebSocket {
-    pub(crate) fn wrap(self, upgraded: hyper::upgrade::Upgraded) -> WebSocket {
-        let (io, early) = crate::transport::io::Io::new(upgraded);
+    pub(crate) fn wrap(self, upgraded: Upgraded) -> WebSocket {
+        let Upgraded { io, early } = upgraded;
         let (inflater, deflater) = match &self.deflate {
             Some((agreed, config)) => (
                 Some(Inflater::new(agreed)),
@@ -216,8 +216,8 @@ impl<A: App> Live<A> {
                         return Round::Done;
                     };
                     match upgraded {
-                        Ok(upgraded) => self.open_websocket(*opening, upgraded),
-                        Err(_) => self.core.end(CloseReason::TransportClose, None),
+                        Some(upgraded) => self.open_websocket(*opening, upgraded),
+                        None => self.core.end(CloseReason::TransportClose, None),
                     }
                 }
             }
@@ -242,7 +242,7 @@ impl<A: App> Live<A> {
         if again { Round::Again } else { Round::Sleep }
     }
 
-    fn open_websocket(&mut self, opening: Opening, upgraded: hyper::upgrade::Upgraded) {
+    fn open_websocket(&mut self, opening: Opening, upgraded: Upgraded) {
         let socket = opening.wrap.wrap(upgraded);
         self.lane = Lane::WebSocket(Box::new(socket));
         let initial = self.core.handle.core().config.initial_packet.clone();

@@ -2,15 +2,20 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::upgrade::Upgraded;
+use http::Extensions;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 #[cfg(feature = "axum")]
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use crate::front::Rewind;
 
 /// A connection that an HTTP server has handed over.
 pub(crate) enum Io {
@@ -18,25 +23,96 @@ pub(crate) enum Io {
     /// the HTTP server's buffers stay behind.
     Tcp(TcpStream),
     /// Anything else, such as TLS.
-    Other(Box<TokioIo<Upgraded>>),
+    Other(Box<TokioIo<hyper::upgrade::Upgraded>>),
 }
 
-impl Io {
-    /// Unwraps an upgraded connection; the second value is what arrived behind the request.
-    pub(crate) fn new(upgraded: Upgraded) -> (Self, Bytes) {
+/// A connection after the 101 of its WebSocket handshake.
+pub(crate) struct Upgraded {
+    pub(crate) io: Io,
+    /// What arrived behind the request.
+    pub(crate) early: Bytes,
+}
+
+impl Upgraded {
+    fn of_tcp(io: TcpStream, early: Bytes) -> Self {
+        Self {
+            io: Io::Tcp(io),
+            early,
+        }
+    }
+}
+
+impl From<hyper::upgrade::Upgraded> for Upgraded {
+    fn from(upgraded: hyper::upgrade::Upgraded) -> Self {
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Self::Tcp(parts.io.into_inner()), parts.read_buf),
+            Ok(parts) => return Self::of_tcp(parts.io.into_inner(), parts.read_buf),
+            Err(upgraded) => upgraded,
+        };
+        let upgraded = match upgraded.downcast::<TokioIo<Rewind>>() {
+            Ok(parts) => {
+                // What hyper has read comes before what it has not.
+                let (io, rest) = parts.io.into_inner().into_parts();
+                let early = [&parts.read_buf[..], &rest].concat();
+                return Self::of_tcp(io, early.into());
+            }
             Err(upgraded) => upgraded,
         };
         // Servers that detect the HTTP version, such as axum's, add a wrapper of their own.
         #[cfg(feature = "axum")]
         let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => return (Self::Tcp(parts.io.into_inner()), parts.read_buf),
+            Ok(parts) => return Self::of_tcp(parts.io.into_inner(), parts.read_buf),
             Err(upgraded) => upgraded,
         };
-        (Self::Other(Box::new(TokioIo::new(upgraded))), Bytes::new())
+        Self {
+            io: Io::Other(Box::new(TokioIo::new(upgraded))),
+            early: Bytes::new(),
+        }
     }
+}
 
+/// Gives the connection when the HTTP server has sent the 101; nothing if that fails.
+pub(crate) enum Upgrading {
+    Hyper(OnUpgrade),
+    Front(oneshot::Receiver<Upgraded>),
+}
+
+/// [`Upgrading::Front`] among the extensions of a request, where things must be cloneable. The first
+/// who takes it has it.
+#[derive(Clone)]
+pub(crate) struct Handover(Arc<Mutex<Option<oneshot::Receiver<Upgraded>>>>);
+
+impl Handover {
+    pub(crate) fn new(connection: oneshot::Receiver<Upgraded>) -> Self {
+        Self(Arc::new(Mutex::new(Some(connection))))
+    }
+}
+
+impl Upgrading {
+    /// Takes what the HTTP server has put into a request.
+    pub(crate) fn take(extensions: &mut Extensions) -> Option<Self> {
+        if let Some(Handover(connection)) = extensions.remove() {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            return connection.take().map(Self::Front);
+        }
+        extensions.remove().map(Self::Hyper)
+    }
+}
+
+impl Future for Upgrading {
+    type Output = Option<Upgraded>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Upgraded>> {
+        match &mut *self {
+            Self::Hyper(upgrade) => Pin::new(upgrade).poll(cx).map(|upgraded| {
+                let upgraded = upgraded.ok()?;
+                Some(upgraded.into())
+            }),
+            Self::Front(connection) => Pin::new(connection).poll(cx).map(Result::ok),
+        }
+    }
+}
+
+impl Io {
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

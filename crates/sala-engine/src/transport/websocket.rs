@@ -1,6 +1,5 @@
 //! One WebSocket connection: gathering frames into few writes, taking frames out of few reads.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -13,48 +12,11 @@ use sala_engine_proto::ws::{self, Event, Reader, WsError};
 use sala_engine_proto::{Frame, Revision, Wire};
 use tokio::io::ReadBuf;
 
+use super::buffers::{BUFFER, Buffers, FLATTEN, SLICES, Segment, with_buffers};
 use super::io::Io;
 
-/// How much is read or gathered at once. The buffers belong to the thread, not to the connection.
-const BUFFER: usize = 64 << 10;
-/// Parts smaller than this are copied together; larger ones are written from where they are.
-const FLATTEN: usize = 4 << 10;
-/// How many slices one write may have.
-const SLICES: usize = 32;
 /// How long a closed connection may take to take the close frame and to answer it.
 const LINGER: Duration = Duration::from_secs(30);
-
-/// Buffers that all connections of a thread use in turn. They are taken out while in use, so that
-/// code that polls another session from within a handler gets fresh ones instead of a panic.
-struct Buffers {
-    read: Vec<u8>,
-    scratch: Vec<u8>,
-    segments: Vec<Segment>,
-}
-
-thread_local! {
-    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
-}
-
-fn with_buffers<R>(f: impl FnOnce(&mut Buffers) -> R) -> R {
-    let mut buffers = BUFFERS.take().unwrap_or_else(|| {
-        Box::new(Buffers {
-            read: vec![0; BUFFER],
-            scratch: Vec::with_capacity(BUFFER),
-            segments: Vec::with_capacity(SLICES),
-        })
-    });
-    let result = f(&mut buffers);
-    BUFFERS.set(Some(buffers));
-    result
-}
-
-/// A piece of one write.
-enum Segment {
-    /// A range of the scratch buffer.
-    Copied(usize, usize),
-    Shared(Bytes),
-}
 
 /// An established WebSocket connection.
 pub(crate) struct WebSocket {
@@ -111,7 +73,11 @@ impl WebSocket {
         Self {
             io,
             // Even empty, it would hold on to the HTTP server's whole read buffer.
-            early: if early.is_empty() { Bytes::new() } else { early },
+            early: if early.is_empty() {
+                Bytes::new()
+            } else {
+                early
+            },
             reader,
             deflater,
             revision,
@@ -421,22 +387,6 @@ impl Gather<'_> {
             self.segments
                 .push(Segment::Copied(self.mark, self.scratch.len()));
             self.mark = self.scratch.len();
-        }
-    }
-}
-
-impl Segment {
-    fn len(&self) -> usize {
-        match self {
-            Self::Copied(start, end) => end - start,
-            Self::Shared(bytes) => bytes.len(),
-        }
-    }
-
-    fn bytes<'a>(&'a self, scratch: &'a [u8]) -> &'a [u8] {
-        match self {
-            Self::Copied(start, end) => &scratch[*start..*end],
-            Self::Shared(bytes) => bytes,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sala_engine::{
     App, CloseReason, Connection, Data, Engine, EngineConfig, EngineLayer, Frame, Otherwise, Scope,
-    SessionHandle, serve,
+    SessionHandle,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -116,9 +116,9 @@ pub(crate) async fn start(config: EngineConfig) -> Server {
     let stopped = Arc::clone(&stop);
     let mut server = start_in(config, |engine, listener| async move {
         let elsewhere = Otherwise::new(http::StatusCode::NOT_IMPLEMENTED, "Not Implemented");
-        let service = EngineLayer::new(engine).layer(elsewhere);
+        let service = EngineLayer::new(engine.clone()).layer(elsewhere);
         let stop = async move { stopped.notified().await };
-        serve(listener, service, Duration::from_secs(30), stop).await
+        engine.serve(listener, service, stop).await
     })
     .await;
     server.stop = stop;

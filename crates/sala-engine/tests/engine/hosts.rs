@@ -1,10 +1,14 @@
 //! The engine inside other people's servers.
 
-use crate::common::{Seen, start_in};
+use std::time::Duration;
+
+use crate::common::{Seen, Server, start_in};
 use axum::routing::get;
-use sala_engine::{EngineConfig, EngineLayer};
+use http::StatusCode;
+use sala_engine::{EngineConfig, EngineLayer, Otherwise};
 use sala_testkit::polling::Polling;
 use sala_testkit::ws::Ws;
+use tower_layer::Layer as _;
 
 #[tokio::test]
 async fn axum_serves_the_engine_beside_its_own_routes() {
@@ -15,6 +19,22 @@ async fn axum_serves_the_engine_beside_its_own_routes() {
         axum::serve(listener, router).await
     })
     .await;
+    echoes_on_both_transports(&mut server).await;
+}
+
+#[tokio::test]
+async fn hyper_alone_serves_the_engine() {
+    let mut server = start_in(EngineConfig::new(), |engine, listener| async move {
+        let hello = Otherwise::new(StatusCode::OK, "hi");
+        let service = EngineLayer::new(engine).layer(hello);
+        let timeout = Duration::from_secs(30);
+        sala_engine::serve(listener, service, timeout, std::future::pending()).await
+    })
+    .await;
+    echoes_on_both_transports(&mut server).await;
+}
+
+async fn echoes_on_both_transports(server: &mut Server) {
     let reply = sala_testkit::http::get(server.addr, "/hello").await;
     assert_eq!((reply.status, reply.text()), (200, "hi"));
 

@@ -1,0 +1,103 @@
+//! HTTP/1.1 under the engine's path, on connections that the engine accepts itself.
+//!
+//! A polling client keeps two connections open for as long as it lives, so what matters is what an
+//! idle one costs. Here it costs the state below and nothing else: reads go into a buffer of the
+//! thread, and only what cannot be used at once is kept.
+//!
+//! The first request on a connection that is not the engine's, or that is in any way unusual, takes
+//! the connection to the HTTP server that stands behind, for good.
+
+mod body;
+pub mod chunked;
+mod connection;
+pub mod head;
+mod reply;
+mod rewind;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::net::TcpStream;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, Sleep};
+
+use self::connection::{Connection, Step};
+pub(crate) use self::rewind::Rewind;
+use crate::app::App;
+use crate::engine::Engine;
+use crate::request::ConnectionInfo;
+use crate::serve::Life;
+
+/// What all connections of a listener share.
+pub(crate) struct Host<A: App> {
+    pub(crate) engine: Engine<A>,
+    /// Serves connections whose requests are not for the engine.
+    pub(crate) elsewhere: Box<dyn Fn(Rewind, ConnectionInfo, Life) + Send + Sync>,
+}
+
+pin_project! {
+    /// One connection.
+    pub(crate) struct Front<A: App> {
+        connection: Connection<A>,
+        #[pin]
+        stop: OwnedNotified,
+        #[pin]
+        sleep: Sleep,
+        // When `sleep` ends. It is set again only if that is too late, or has been.
+        armed: Instant,
+        // Whether `sleep` and `stop` know whom to wake.
+        registered: bool,
+        listening: bool,
+    }
+}
+
+impl<A: App> Front<A> {
+    pub(crate) fn new(io: TcpStream, info: ConnectionInfo, host: Arc<Host<A>>, life: Life) -> Self {
+        let deadline = Instant::now() + host.engine.config().header_timeout;
+        Self {
+            stop: life.stop_begins(),
+            sleep: tokio::time::sleep_until(deadline),
+            armed: deadline,
+            registered: false,
+            listening: false,
+            connection: Connection::new(io, info, host, life, deadline),
+        }
+    }
+}
+
+impl<A: App> Future for Front<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if !*this.listening {
+            *this.listening = true;
+            // Only to be woken: whether it is time to stop is asked where it matters.
+            let _ = this.stop.poll(cx);
+        }
+        loop {
+            let deadline = match this.connection.step(cx) {
+                Step::Again => continue,
+                Step::Done => return Poll::Ready(()),
+                Step::Sleep(None) => return Poll::Pending,
+                Step::Sleep(Some(deadline)) => deadline,
+            };
+            if deadline < *this.armed || !*this.registered {
+                this.sleep.as_mut().reset(deadline);
+                *this.armed = deadline;
+                *this.registered = true;
+            }
+            if this.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            *this.registered = false;
+            if deadline <= Instant::now()
+                && let Step::Done = this.connection.time_out(cx)
+            {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
