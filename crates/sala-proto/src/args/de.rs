@@ -35,10 +35,7 @@ impl<'s> ArgsDeserializer<'s> {
     fn first_tree(&self) -> Option<Tree> {
         let first = match &self.args.repr {
             Repr::Values(values) => values.first().cloned(),
-            Repr::Json(json) => match &json.attached {
-                Some(attached) => attached.values.first().cloned(),
-                None => None,
-            },
+            Repr::Json(json) => json.attached_values()?.first().cloned(),
             Repr::MsgPack(bytes, len) => crate::msgpack::read_values(bytes, (*len).min(1)).pop(),
         };
         first.map(Tree::new)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -67,7 +67,8 @@ pub(crate) struct JsonArgs<'a> {
 /// The attachments of a packet, and its arguments with the bytes in their places.
 struct Attached {
     list: Vec<Bytes>,
-    values: Vec<Value>,
+    /// Made when somebody asks.
+    values: OnceLock<Vec<Value>>,
 }
 
 #[derive(Clone)]
@@ -99,9 +100,22 @@ impl<'a> JsonArgs<'a> {
             .map_or(&[], |attached| &attached.list)
     }
 
+    /// The arguments with the attachments in their places, if there are attachments.
+    fn attached_values(&self) -> Option<&[Value]> {
+        let attached = self.attached.as_ref()?;
+        let read = || self.read_values(&attached.list).unwrap_or_default(); // checked before
+        Some(attached.values.get_or_init(read))
+    }
+
+    fn read_values(&self, attachments: &[Bytes]) -> Result<Vec<Value>, DecodeError> {
+        let mut values = json::read_items(&self.text, attachments)?;
+        values.drain(..usize::from(self.skip));
+        Ok(values)
+    }
+
     fn values(&self) -> Vec<Value> {
-        if let Some(attached) = &self.attached {
-            return attached.values.clone();
+        if let Some(values) = self.attached_values() {
+            return values.to_vec();
         }
         match json::read_value(&self.text) {
             Value::Array(mut items) if self.list => {
@@ -168,8 +182,11 @@ impl<'a> Args<'a> {
     /// nothing can fail.
     pub(crate) fn attach(&mut self, list: Vec<Bytes>) -> Result<(), DecodeError> {
         if let Repr::Json(json) = &mut self.repr {
-            let mut values = json::read_items(&json.text, &list)?;
-            values.drain(..usize::from(json.skip));
+            let values = if json::all_plain(&json.text, list.len()) {
+                OnceLock::new()
+            } else {
+                OnceLock::from(json.read_values(&list)?)
+            };
             json.attached = Some(Arc::new(Attached { list, values }));
         }
         Ok(())

@@ -7,12 +7,14 @@ use crate::limits::MAX_DEPTH;
 
 mod float;
 mod key;
+mod placeholder;
 mod read;
 mod scan;
 mod write;
 
 pub(crate) use float::write_f64;
 pub(crate) use key::key_text;
+pub(crate) use placeholder::{all_plain, write_placeholder};
 pub(crate) use read::{read_items, read_string, read_value};
 pub(crate) use scan::{Item, Scan, ScanError, find_special, scan};
 pub(crate) use write::{JsonWriter, write_string};

@@ -8,7 +8,7 @@ use serde::ser::{
 
 use super::float::{write_f32, write_f64};
 use super::key::KeyWriter;
-use super::{deeper, find_special, is_json_token};
+use super::{deeper, find_special, is_json_token, write_placeholder};
 use crate::EncodeError;
 
 /// Writes JSON text behind what `out` already holds.
@@ -77,13 +77,6 @@ impl<'b> JsonWriter<'b> {
         self.out.push(b':');
         Ok(())
     }
-}
-
-/// Appends `{"_placeholder":true,"num":N}`.
-fn write_placeholder(out: &mut Vec<u8>, num: usize) {
-    out.extend_from_slice(br#"{"_placeholder":true,"num":"#);
-    out.extend_from_slice(itoa::Buffer::new().format(num).as_bytes());
-    out.push(b'}');
 }
 
 /// Appends a string with its quotes, escaped as `JSON.stringify` does: nothing above the control
