@@ -84,3 +84,25 @@ fn names(page: &str, row: &str) -> bool {
             None => ids == row,
         })
 }
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let page = include_str!("../../../docs/DEPENDENCIES.md");
+    let manifest = include_str!("../../../Cargo.toml");
+    let list = manifest
+        .split("[workspace.dependencies]\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n[").next());
+    let lines = list.expect("the workspace lists its dependencies").lines();
+    for name in lines
+        .filter_map(|line| line.split_once(" ="))
+        .map(|(name, _)| name)
+    {
+        if name != "sala" && !name.starts_with("sala-") {
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "docs/DEPENDENCIES.md does not explain {name}"
+            );
+        }
+    }
+}
