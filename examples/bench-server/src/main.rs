@@ -30,10 +30,17 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 async fn serve(port: u16) -> std::io::Result<()> {
     let io = Server::new();
     io.on("echo", async |_socket: Socket, payload: RawArgs| payload)
-        .on("join", async |socket: Socket, room: String| socket.join(room))
-        .on("leave", async |socket: Socket, room: String| socket.leave(room))
-        .on("broadcast", async |socket: Socket, (room, payload): (String, sala::Value)| {
-            socket.nsp().to(room).emit("msg", &(payload,))
-        });
+        .on("join", async |socket: Socket, room: String| {
+            socket.join(room)
+        })
+        .on("leave", async |socket: Socket, room: String| {
+            socket.leave(room)
+        })
+        .on(
+            "broadcast",
+            async |socket: Socket, (room, payload): (String, sala::Value)| {
+                socket.nsp().to(room).emit("msg", &(payload,))
+            },
+        );
     io.listen((Ipv4Addr::LOCALHOST, port)).await
 }
