@@ -30,14 +30,8 @@ pub async fn serve(
         stop.await;
         io.close_gracefully(drain).await;
     };
-    let header_timeout = io.engine().config().header_read_timeout();
-    sala::engine::serve(
-        listener,
-        io.layer().layer(Page::new(io)),
-        header_timeout,
-        stop,
-    )
-    .await
+    let page = io.layer().layer(Page::new(io));
+    io.engine().serve(listener, page, stop).await
 }
 
 /// Resolves on Ctrl-C, and where there is one on SIGTERM. Listens from the call on, not from the first poll.
