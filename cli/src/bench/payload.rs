@@ -97,3 +97,77 @@ pub(super) fn arguments(strings: &[&str]) -> String {
 pub(super) fn array(strings: &[&str]) -> String {
     serde_json::Value::from(strings.to_vec()).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(text: &str) -> Packet {
+        Packet::read(text.into(), "").expect("a packet").0
+    }
+
+    fn binary(text: &str, data: &'static [u8]) -> Packet {
+        let mut packet = packet(text);
+        packet.attachments.push(Bytes::from_static(data));
+        packet
+    }
+
+    #[test]
+    fn an_answer_is_the_payload_and_nothing_else() {
+        let payload = Payload::new(10, false);
+        assert_eq!(payload.text(0x1f), "0000001fij");
+        for right in [
+            r#"431["0000001fij"]"#,
+            r#"431[ "0000001fij" ]"#,
+            r#"431["0000001f\u0069j"]"#,
+        ] {
+            assert!(payload.is_answer(&packet(right), 0x1f), "{right}");
+        }
+        for wrong in [
+            r#"431["0000001eij"]"#,
+            r#"431["0000001fiJ"]"#,
+            r#"431["0000001fij",1]"#,
+            r#"431[1,"0000001fij"]"#,
+            r#"431["0000001fi"]"#,
+            "431[]",
+            "431[",
+            "431",
+            "431[10]",
+        ] {
+            assert!(!payload.is_answer(&packet(wrong), 0x1f), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn small_payloads_have_no_number() {
+        assert!(Payload::new(0, false).is_answer(&packet(r#"431[""]"#), 5));
+        assert!(Payload::new(3, false).is_answer(&packet(r#"431["abc"]"#), 5));
+    }
+
+    #[test]
+    fn a_binary_answer_is_one_attachment() {
+        let payload = Payload::new(8, true);
+        let text = r#"461-1[{"_placeholder":true,"num":0}]"#;
+        assert!(payload.is_answer(&binary(text, b"00000001"), 1));
+        assert!(!payload.is_answer(&binary(text, b"00000002"), 1));
+        assert!(!payload.is_answer(&packet(r#"431["00000001"]"#), 1));
+    }
+
+    #[test]
+    fn a_message_is_read_back() {
+        let payload = Payload::new(10, false);
+        let event = arguments(&["msg"]);
+        assert_eq!(event, r#"["msg","#);
+        let number = |text| payload.number_in(&packet(text), &event);
+        assert_eq!(number(r#"42["msg","000000ffij"]"#), Some(255));
+        assert_eq!(number(r#"42["msg", "000000ffij"]"#), Some(255));
+        for wrong in [
+            r#"42["msg","000000ffix"]"#,
+            r#"42["msg","zzzzzzzzij"]"#,
+            r#"42["msg"]"#,
+            r#"42["msg",1]"#,
+        ] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -192,11 +192,10 @@ fn server(server: &Server) -> Vec<Row> {
 }
 
 fn generator(report: &Report) -> Row {
-    let generator = &report.generator;
-    let share = format!(
-        "{:.0} % of a core, of {} cores",
-        generator.cpu_share * 100.0,
-        generator.cores
-    );
-    ("generator CPU", share)
+    let (share, cores) = (report.generator.cpu_share, report.generator.cores);
+    let mut text = format!("{:.0} % of a core, of {cores} cores", share * 100.0);
+    if share > 0.8 * cores as f64 {
+        text += ": it may be what limits the rate";
+    }
+    ("generator CPU", text)
 }

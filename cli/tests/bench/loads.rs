@@ -85,7 +85,8 @@ async fn idle_clients_answer_pings() {
 #[cfg(target_os = "linux")]
 async fn the_servers_memory_and_time_are_shown() {
     let url = serve(Server::builder()).await;
-    let json = results(&url, &format!("--pid {}", std::process::id())).await;
+    // The kernel counts CPU time in steps of 10 ms: it must run for a while to be sure of one.
+    let json = results(&url, &format!("--pid {} --duration 3s", std::process::id())).await;
     let server = &json["server"];
     for memory in ["rss_before", "rss_connected", "rss_peak", "rss_after"] {
         assert!(number(&server[memory]) > 1e6, "{memory}: {server}");

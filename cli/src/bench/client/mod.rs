@@ -147,7 +147,7 @@ impl Client {
     fn text(&mut self, text: Utf8Bytes) -> Result<Option<Packet>, Error> {
         match text.as_bytes().first() {
             Some(b'4') if self.unfinished.is_none() => {
-                let (packet, attachments) = packet::read(text, &self.target.namespace)?;
+                let (packet, attachments) = Packet::read(text, &self.target.namespace)?;
                 if attachments == 0 {
                     return Ok(Some(packet));
                 }

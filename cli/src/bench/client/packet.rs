@@ -29,25 +29,25 @@ pub(crate) enum Kind {
 }
 
 impl Packet {
-    /// The arguments: for an event, its name is the first.
-    pub(crate) fn data(&self) -> &str {
-        self.text.get(self.data..).unwrap_or_default()
-    }
-}
-
-/// A packet, and how many attachments must follow it.
-pub(super) fn read(text: Utf8Bytes, namespace: &str) -> Result<(Packet, usize), Error> {
-    match parse(&text, namespace) {
-        Some((kind, data, attachments)) => Ok((
-            Packet {
+    /// Reads the text of a packet; says how many attachments must follow it.
+    pub(crate) fn read(text: Utf8Bytes, namespace: &str) -> Result<(Self, usize), Error> {
+        let Some((kind, data, attachments)) = parse(&text, namespace) else {
+            return Err(Error::protocol("not a packet of this namespace", &text));
+        };
+        Ok((
+            Self {
                 kind,
                 attachments: Vec::new(),
                 text,
                 data,
             },
             attachments,
-        )),
-        None => Err(Error::protocol("not a packet of this namespace", &text)),
+        ))
+    }
+
+    /// The arguments: for an event, its name is the first.
+    pub(crate) fn data(&self) -> &str {
+        self.text.get(self.data..).unwrap_or_default()
     }
 }
 

@@ -8,8 +8,8 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::{Error, Url};
 
-/// Connections of one source address: the usual range of ports has 28,000.
-const PORTS_PER_SOURCE: usize = 20_000;
+/// Clients of one source address: the usual range of ports has 28,000, and each may need two.
+const CLIENTS_PER_SOURCE: usize = 10_000;
 
 /// One server, its address looked up.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ fn source(server: SocketAddr, index: usize) -> Option<Ipv4Addr> {
     let IpAddr::V4(address) = server.ip() else {
         return None;
     };
-    let group = u16::try_from(index / PORTS_PER_SOURCE).ok()?;
+    let group = u16::try_from(index / CLIENTS_PER_SOURCE).ok()?;
     if !address.is_loopback() || group == 0 {
         return None;
     }
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn only_many_clients_on_this_machine_have_a_source_of_their_own() {
         let here: SocketAddr = "127.0.0.1:1".parse().expect("an address");
-        assert_eq!(source(here, 19_999), None);
-        assert_eq!(source(here, 20_000), Some(Ipv4Addr::new(127, 1, 0, 1)));
-        assert_eq!(source(here, 99_999), Some(Ipv4Addr::new(127, 1, 0, 4)));
+        assert_eq!(source(here, 9_999), None);
+        assert_eq!(source(here, 10_000), Some(Ipv4Addr::new(127, 1, 0, 1)));
+        assert_eq!(source(here, 999_999), Some(Ipv4Addr::new(127, 1, 0, 99)));
         assert_eq!(
             source("10.0.0.1:1".parse().expect("an address"), 50_000),
             None
