@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderValue, StatusCode, header};
 use sala::engine::{
     App, CloseReason, Connection, Data, Engine, EngineConfig, EngineLayer, Frame, Otherwise,
-    Refusal, Scope, SessionHandle, serve,
+    Refusal, Scope, SessionHandle,
 };
 use sala::{Attempt, Bytes, Recovery, Refused, Server, Socket, Value};
-use sala_interop::server::{application::HEADER_TIMEOUT, echo_frame, listen, terminated};
+use sala_interop::server::{echo_frame, listen, terminated};
 use serde_json::json;
 use tower_layer::Layer;
 
@@ -265,13 +265,13 @@ fn engine_config() -> EngineConfig {
 async fn main() -> std::io::Result<()> {
     let io = socket_server();
     let engine = Engine::new(engine_config(), Talker);
-    let service = EngineLayer::new(engine).layer(Otherwise::new(StatusCode::NOT_FOUND, ""));
+    let service = EngineLayer::new(engine.clone()).layer(Otherwise::new(StatusCode::NOT_FOUND, ""));
     let terminated = terminated();
     let sockets = listen("PORT", 3210).await;
     let engines = listen("ENGINE_PORT", 3001).await;
     tokio::select! {
         served = io.serve(sockets) => served,
-        served = serve(engines, service, HEADER_TIMEOUT, std::future::pending()) => served,
+        served = engine.serve(engines, service, std::future::pending()) => served,
         () = terminated => {
             io.close().await;
             Ok(())

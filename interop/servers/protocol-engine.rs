@@ -6,9 +6,9 @@ use http::StatusCode;
 use sala_engine::http::Cors;
 use sala_engine::{
     App, CloseReason, Connection, Data, Engine, EngineConfig, EngineLayer, Otherwise, Scope,
-    SessionHandle, serve,
+    SessionHandle,
 };
-use sala_interop::server::{application, echo_frame, listen, terminated};
+use sala_interop::server::{echo_frame, listen, terminated};
 use tower_layer::Layer;
 
 struct Echo;
@@ -47,11 +47,7 @@ async fn main() -> std::io::Result<()> {
         terminated.await;
         engine.close();
     };
-    serve(
-        listen("PORT", 3000).await,
-        service,
-        application::HEADER_TIMEOUT,
-        stop,
-    )
-    .await
+    engine
+        .serve(listen("PORT", 3000).await, service, stop)
+        .await
 }

@@ -167,7 +167,12 @@ async fn main() -> std::io::Result<()> {
         let _ = ending.send(stop.await);
     };
     let listener = listen("PORT", 0).await;
-    sala_engine::serve(listener, service, HEADER_TIMEOUT, stop).await?;
+    if options["use"].is_null() {
+        io.engine().serve(listener, service, stop).await?;
+    } else {
+        // Middlewares see every request only if all of them pass through hyper.
+        sala_engine::serve(listener, service, HEADER_TIMEOUT, stop).await?;
+    }
     if ended.await == Ok(false) {
         // Closed on command: the test may go on asking.
         terminated().await;
