@@ -1,5 +1,6 @@
 //! One outgoing message, encoded once for every recipient and every transport.
 
+use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
@@ -10,6 +11,15 @@ use crate::PacketType;
 
 /// Room in front of a payload for the longest WebSocket header that a server writes.
 const HEADROOM: usize = 10;
+
+/// The largest buffer that a thread keeps.
+const MAX_SCRATCH: usize = 16 * 1024;
+
+thread_local! {
+    /// Where frames are encoded. They are copied out of it, which costs less than a buffer that
+    /// grows, and so wastes no memory while they wait in queues.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// One outgoing message: a first part and the binary attachments that follow it.
 ///
@@ -174,9 +184,22 @@ impl Wire {
 
     /// A buffer that begins with room for a header.
     fn buffer() -> Vec<u8> {
-        let mut buf = Vec::with_capacity(128);
+        // Empty if a frame is being encoded while another one is.
+        let mut buf = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        buf.clear();
+        buf.reserve(128);
         buf.resize(HEADROOM, 0);
         buf
+    }
+
+    /// The bytes of a buffer without what is in front of `start`.
+    fn seal(buf: Vec<u8>, start: usize) -> Bytes {
+        if buf.len() > MAX_SCRATCH {
+            return Bytes::from(buf).slice(start..);
+        }
+        let bytes = Bytes::copy_from_slice(&buf[start..]);
+        let _ = SCRATCH.try_with(|scratch| scratch.set(buf)); // fails while the thread ends
+        bytes
     }
 
     /// Writes the WebSocket header in front of the payload, which begins at `from`.
@@ -203,9 +226,7 @@ impl Wire {
                 start
             }
         };
-        // A `Bytes` made from a full vector needs no second allocation until it is cloned, but an
-        // almost full one wastes its slack for as long as the frame waits in a queue.
-        let bytes = Bytes::from(buf).slice(start..);
+        let bytes = Self::seal(buf, start);
         Self {
             bytes,
             head: (from - start) as u8,
@@ -302,6 +323,23 @@ mod tests {
             assert_eq!(declared, n + 1);
             assert_eq!(frame.first().payload().len(), n + 1);
             assert_eq!(frame.len(), n + 1);
+        }
+    }
+
+    #[test]
+    fn a_frame_can_be_encoded_inside_another() {
+        for n in [0, 100, 20_000] {
+            let mut inner = None;
+            let outer = Frame::message(
+                |buf| {
+                    buf.push(b'1');
+                    inner = Some(text(n));
+                    buf.push(b'2');
+                },
+                Vec::new(),
+            );
+            assert_eq!(outer.first().payload(), b"412");
+            assert_eq!(inner.unwrap().len(), n + 1);
         }
     }
 

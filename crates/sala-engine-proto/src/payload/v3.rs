@@ -68,12 +68,13 @@ fn parse_length(digits: impl ExactSizeIterator<Item = u8>) -> Result<usize, Pars
 /// between the two halves of a character: what JavaScript would cut there is no text.
 fn split_utf16(text: &str, units: usize) -> Option<(&str, &str)> {
     // Every unit takes at least one byte, so this much text is enough to look at.
-    let ascii = text
-        .as_bytes()
-        .iter()
-        .take(units)
-        .position(|b| !b.is_ascii())
-        .unwrap_or(units.min(text.len()));
+    let bytes = text.as_bytes();
+    let ahead = &bytes[..units.min(bytes.len())];
+    let ascii = if ahead.is_ascii() {
+        ahead.len()
+    } else {
+        ahead.iter().take_while(|byte| byte.is_ascii()).count()
+    };
     let mut left = units - ascii;
     let mut at = ascii;
     for character in text[ascii..].chars() {
@@ -88,6 +89,9 @@ fn split_utf16(text: &str, units: usize) -> Option<(&str, &str)> {
 
 /// The number of UTF-16 code units of UTF-8 text.
 fn utf16_len(text: &[u8]) -> usize {
+    if text.is_ascii() {
+        return text.len();
+    }
     // One for each byte that starts a character, and a second one for each that starts four bytes.
     text.iter()
         .map(|&b| usize::from(b & 0xc0 != 0x80) + usize::from(b >= 0xf0))

@@ -113,7 +113,12 @@ impl Head {
     /// Corrects the marker if another number of items came than was announced. That moves what was
     /// written if the marker grows, which is rare: types know their length.
     pub(crate) fn close(&self, out: &mut Vec<u8>) {
-        if self.len != self.declared {
+        if self.len == self.declared {
+            return;
+        }
+        if self.len.max(self.declared) <= MAX_SHORT {
+            out[self.at] = short_marker(self.kind, self.len);
+        } else {
             let mut head = Vec::new();
             write_head(&mut head, self.kind, self.declared);
             let old = self.at..self.at + head.len();
@@ -124,11 +129,21 @@ impl Head {
     }
 }
 
+/// The most items that a marker of one byte can say.
+const MAX_SHORT: usize = 15;
+
+/// The marker of at most [`MAX_SHORT`] items.
+fn short_marker(kind: Kind, len: usize) -> u8 {
+    match kind {
+        Kind::List => 0x90 | len as u8,
+        Kind::Map => 0x80 | len as u8,
+    }
+}
+
 fn write_head(out: &mut Vec<u8>, kind: Kind, len: usize) {
-    match (kind, len) {
-        (Kind::List, 0..=15) => out.push(0x90 | len as u8),
-        (Kind::Map, 0..=15) => out.push(0x80 | len as u8),
-        (Kind::List, _) => write_len(out, len, None, 0xdc, 0xdd),
-        (Kind::Map, _) => write_len(out, len, None, 0xde, 0xdf),
+    match kind {
+        _ if len <= MAX_SHORT => out.push(short_marker(kind, len)),
+        Kind::List => write_len(out, len, None, 0xdc, 0xdd),
+        Kind::Map => write_len(out, len, None, 0xde, 0xdf),
     }
 }
