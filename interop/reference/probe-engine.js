@@ -1,14 +1,15 @@
 "use strict";
 // An Engine.IO server whose every event is reported and whose every action is commanded by a test.
-const { Server } = require("engine.io");
+const { Server, listen: listenAlone } = require("engine.io");
 const { listen, stopOnSigterm, fromJson, describe, report, serveCommands } = require("./support");
 const options = require("./options");
 
 const config = options.read();
 config.given.engine = true;
-const server = options.httpServer(config);
-const engine = new Server(config.plain);
-engine.attach(server, config.plain);
+const alone = config.given.standalone ? listenAlone(0, config.plain) : null;
+const server = alone ? alone.httpServer : options.httpServer(config);
+const engine = alone ?? new Server(config.plain);
+if (!alone) engine.attach(server, config.plain);
 options.hook(engine, config);
 
 const TRACEABLE = ["packet", "packetCreate", "flush", "drain", "heartbeat", "upgrading", "upgrade"];
@@ -82,4 +83,8 @@ serveCommands({
 });
 
 stopOnSigterm(() => engine.close());
-listen(server, process.env.PORT ?? 0);
+if (alone) {
+  server.on("listening", () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
+} else {
+  listen(server, process.env.PORT ?? 0);
+}

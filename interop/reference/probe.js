@@ -234,6 +234,7 @@ serveCommands({
   of({ nsp }) {
     watch(io.of(nsp));
   },
+  make: ({ nsp }) => void io.of(nsp),
   parent({ pattern, flags, rule }) {
     const parent = io.of(pattern !== undefined ? new RegExp(pattern, flags) : matcher(rule));
     parents.set(parent.name, parent);

@@ -279,7 +279,8 @@ fn send(session: &Session, command: &Value) -> Value {
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let options = options::read();
+    let mut options = options::read();
+    options["engine"] = json!(true);
     let sessions = Sessions::default();
     let probe = Probe {
         options: options.clone(),
@@ -299,7 +300,13 @@ async fn main() -> std::io::Result<()> {
         terminated.await;
         engine.close();
     };
-    serve(listen("PORT", 0).await, service, HEADER_TIMEOUT, stop).await?;
+    let listener = listen("PORT", 0).await;
+    if options["use"].is_null() {
+        engine.serve(listener, service, stop).await?;
+    } else {
+        // Middlewares see every request only if all of them pass through hyper.
+        serve(listener, service, HEADER_TIMEOUT, stop).await?;
+    }
     // The thread that reads stdin cannot be stopped.
     std::process::exit(0);
 }

@@ -13,6 +13,7 @@
 //! | command | effect |
 //! |---|---|
 //! | `of {nsp}` | creates and watches a namespace; `/` is watched from the start |
+//! | `make {nsp}` | creates a namespace without watching it |
 //! | `parent {pattern, flags}` or `{rule}` | a dynamic namespace; answers its name. Rules: `{token}`, `{name}`, `{error}`, each with `delay` |
 //! | `use {nsp, steps}` | a namespace middleware, see below |
 //! | `release {token, refuse}` | lets a held middleware go on |

@@ -26,6 +26,23 @@ async fn attachments_are_put_back_in_place() {
 }
 
 #[tokio::test]
+async fn an_incomplete_set_is_forgotten_with_its_connection() {
+    // B043
+    let mut probe = Probe::start(json!({})).await;
+    for _ in 0..20 {
+        let (mut client, _) = Sio::connect(probe.addr()).await;
+        client
+            .text(r#"452-["a",{"_placeholder":true,"num":0}]"#)
+            .await;
+        client.binary(vec![0; 500_000]).await;
+        drop(client);
+        assert_eq!(probe.event("disconnect").await["reason"], "transport close");
+    }
+    probe.expect_none("event").await;
+    probe.expect_none("error").await;
+}
+
+#[tokio::test]
 async fn attachments_may_be_unused_or_used_twice() {
     // B035
     let (mut probe, mut client, _) = connect(json!({})).await;

@@ -178,6 +178,41 @@ mod msgpack {
     }
 }
 
+/// A104 to A107: compressed WebSocket messages, with clients that offer the extension by themselves.
+mod compressed {
+    macro_rules! with_compression {
+        ($($test:ident: $name:literal;)+) => {
+            $(mod $test {
+                use serde_json::json;
+
+                fn options() -> serde_json::Value {
+                    json!({"perMessageDeflate": {"threshold": 0}})
+                }
+
+                #[tokio::test]
+                async fn client_4() {
+                    super::super::scenario("4", $name, options()).await;
+                }
+
+                #[tokio::test]
+                async fn client_2() {
+                    super::super::scenario("2", $name, options()).await;
+                }
+            })+
+        };
+    }
+
+    with_compression! {
+        every_value_is_echoed: "text";
+        every_text_is_echoed: "utf8";
+        bytes_are_echoed: "binary";
+        acknowledgements_carry_bytes: "binaryAcks";
+        large_payloads_arrive: "largePayloads";
+        a_thousand_emits_of_one_handler_arrive: "manyEmits";
+        twenty_thousand_events_stay_in_order: "order";
+    }
+}
+
 mod a_client_that_leaves_is_seen_to_leave {
     // E074
     async fn leaves(version: &str) {

@@ -103,6 +103,15 @@ async fn without_the_trailing_slash_both_forms_of_the_path_are_answered() {
 }
 
 #[tokio::test]
+async fn an_engine_of_its_own_answers_other_paths_with_501() {
+    // A008
+    let probe = Probe::engine(json!({"standalone": true})).await;
+    let reply = http::get(probe.addr(), "/").await;
+    assert_eq!((reply.status, reply.text()), (501, "Not Implemented"));
+    assert_eq!(http::get(probe.addr(), POLLING).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_server_of_its_own_answers_other_paths_with_an_empty_404() {
     // A009
     let probe = Probe::start(json!({"standalone": true})).await;

@@ -140,6 +140,18 @@ async fn a_session_that_answers_lives_on() {
 }
 
 #[tokio::test]
+async fn a_pong_that_comes_too_late_changes_nothing() {
+    // A134
+    let (mut probe, mut ws) = open_ws(json!({"pingInterval": 100, "pingTimeout": 100})).await;
+    ws.expect("2").await;
+    assert_eq!(probe.event("close").await["reason"], "ping timeout");
+    ws.text("3").await;
+    ws.expect_close(None).await;
+    probe.expect_none("close").await;
+    assert_eq!(probe.run(json!({"do": "count"})).await["count"], 0);
+}
+
+#[tokio::test]
 async fn unsolicited_pongs_are_harmless() {
     // A065, I039
     let (mut probe, mut ws) = open_ws(json!({"echo": true})).await;

@@ -122,7 +122,7 @@ async fn one_connection_may_join_many_namespaces() {
 
 #[tokio::test]
 async fn rooms_belong_to_their_namespace() {
-    // D018
+    // D018, G009
     let mut probe = Probe::start(json!({})).await;
     for nsp in ["/a", "/b"] {
         probe.run(json!({"do": "of", "nsp": nsp})).await;
@@ -234,6 +234,29 @@ async fn a_namespace_that_exists_asks_no_parent() {
         .await;
     joined(&mut probe, "/x").await;
     probe.expect_none("matcher").await;
+}
+
+#[tokio::test]
+async fn a_namespace_made_by_hand_is_a_child_if_its_name_matches() {
+    // C032
+    let mut probe = Probe::start(json!({})).await;
+    let parent = probe
+        .run(json!({"do": "parent", "pattern": r"^/dyn-\d+$"}))
+        .await;
+    let steps = json!([{"report": "mine"}]);
+    probe
+        .run(json!({"do": "use", "nsp": parent, "steps": steps}))
+        .await;
+    probe.run(json!({"do": "make", "nsp": "/dyn-5"})).await;
+    probe.run(json!({"do": "make", "nsp": "/other"})).await;
+    let (mut client, _) = joined(&mut probe, "/dyn-5").await;
+    assert_eq!(probe.event("middleware").await["nsp"], "/dyn-5");
+    probe
+        .run(json!({"do": "emit", "nsp": parent, "args": ["all"]}))
+        .await;
+    client.expect(r#"42/dyn-5,["all"]"#).await;
+    client.join("/other").await;
+    probe.expect_none("middleware").await;
 }
 
 #[tokio::test]

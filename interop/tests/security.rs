@@ -404,3 +404,62 @@ async fn a_stranger_cannot_use_a_session_by_its_public_id() {
         assert_eq!(reply.json()["code"], 1);
     }
 }
+
+#[tokio::test]
+async fn origins_of_websockets_can_be_listed() {
+    // I038: cross-origin rules of browsers do not cover WebSockets
+    if differs("I038", "it has no such option") {
+        return;
+    }
+    let probe = Probe::engine(json!({"allowedOrigins": ["http://a.com"]})).await;
+    let from = |origin: &'static str| [("Origin", origin)];
+    Ws::open_with(probe.addr(), WEBSOCKET, &from("http://a.com")).await;
+    Ws::open(probe.addr(), WEBSOCKET).await;
+    for origin in ["http://b.com", "http://a.com.evil", "https://a.com", "null"] {
+        let attempt = Ws::attempt(probe.addr(), WEBSOCKET, &from(origin)).await;
+        let Err((reply, _)) = attempt else {
+            panic!("{origin} must be refused")
+        };
+        assert_eq!((reply.status, reply.text()), (400, "Origin not allowed"), "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_cut_off() {
+    // I047
+    if differs(
+        "I047",
+        "a slow body holds the session until its heartbeat ends it",
+    ) {
+        return;
+    }
+    let mut probe = Probe::engine(json!({"postTimeout": 200})).await;
+    let session = Polling::open(probe.addr(), "/engine.io/").await;
+    let mut post = Connection::open(probe.addr()).await;
+    let length = [("Content-Length", "100")];
+    post.send(request("POST", &session.target, &length, b"4a"))
+        .await;
+    assert_eq!(post.response().await.status, 408);
+    assert_eq!(probe.event("close").await["reason"], "transport error");
+}
+
+#[tokio::test]
+async fn a_flood_of_handshakes_is_bounded() {
+    // I048
+    if differs(
+        "I048",
+        "each handshake costs a session until its heartbeat ends it",
+    ) {
+        return;
+    }
+    let probe = Probe::engine(json!({"maxSilentSessions": 3})).await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(Polling::open(probe.addr(), "/engine.io/").await);
+    }
+    let refused = http::get(probe.addr(), POLLING).await;
+    assert_eq!(refused.status, 503);
+    // One that speaks makes room for another.
+    sessions[0].send("4hello").await;
+    Polling::open(probe.addr(), "/engine.io/").await;
+}

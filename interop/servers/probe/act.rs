@@ -75,6 +75,10 @@ impl Probe {
                 DONE
             }
             "parent" => Ok(self.parent(&command)),
+            "make" => {
+                drop(self.0.io.of(command["nsp"].as_str().unwrap_or_default()));
+                DONE
+            }
             "namespaces" => Ok(show::namespaces(&self.0.io)),
             "count" => Ok(json!(self.0.io.engine().clients_count())),
             "sync" => DONE,

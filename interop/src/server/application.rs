@@ -25,12 +25,24 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The application's own pages: `{path: text}`, and 404 elsewhere.
 #[derive(Debug, Clone)]
-pub struct Pages(Value);
+pub struct Pages {
+    pages: Value,
+    elsewhere: (StatusCode, &'static str),
+}
 
 impl Pages {
     /// The pages among the options of a probe.
     pub fn of(options: &Value) -> Self {
-        Self(options["pages"].clone())
+        let alone = options["engine"] == true && options["standalone"] == true;
+        let elsewhere = if alone {
+            (StatusCode::NOT_IMPLEMENTED, "Not Implemented")
+        } else {
+            (StatusCode::NOT_FOUND, "")
+        };
+        Self {
+            pages: options["pages"].clone(),
+            elsewhere,
+        }
     }
 }
 
@@ -45,9 +57,12 @@ impl Service<Request<Incoming>> for Pages {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let mut response = Response::default();
-        match self.0.get(request.uri().path()).and_then(Value::as_str) {
+        match self.pages.get(request.uri().path()).and_then(Value::as_str) {
             Some(page) => *response.body_mut() = Full::from(page.to_owned()),
-            None => *response.status_mut() = StatusCode::NOT_FOUND,
+            None => {
+                *response.status_mut() = self.elsewhere.0;
+                *response.body_mut() = Full::from(self.elsewhere.1);
+            }
         }
         std::future::ready(Ok(response))
     }

@@ -82,10 +82,25 @@ pub fn engine(options: &Value, mut config: EngineConfig) -> EngineConfig {
         }
         _ => {}
     }
+    config = limits(options, config);
     config = config
         .cookie(cookie(&options["cookie"]))
         .cors(cors(&options["cors"]));
     hooks(options, config)
+}
+
+/// Limits that the reference does not have.
+fn limits(options: &Value, mut config: EngineConfig) -> EngineConfig {
+    if options["allowedOrigins"].is_array() {
+        config = config.allowed_origins(Some(texts(&options["allowedOrigins"])));
+    }
+    if let Some(timeout) = millis(&options["postTimeout"]) {
+        config = config.post_timeout(timeout);
+    }
+    if let Some(count) = options["maxSilentSessions"].as_u64() {
+        config = config.max_silent_sessions(Some(count as usize));
+    }
+    config
 }
 
 fn transport(name: &Value) -> Transport {
