@@ -420,7 +420,11 @@ async fn origins_of_websockets_can_be_listed() {
         let Err((reply, _)) = attempt else {
             panic!("{origin} must be refused")
         };
-        assert_eq!((reply.status, reply.text()), (400, "Origin not allowed"), "{origin}");
+        assert_eq!(
+            (reply.status, reply.text()),
+            (400, "Origin not allowed"),
+            "{origin}"
+        );
     }
 }
 
