@@ -101,3 +101,31 @@ impl<A: App> Future for Front<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CloseReason, Connection, Data, Scope, SessionHandle};
+
+    struct Nothing;
+
+    impl App for Nothing {
+        type Connection = Nothing;
+        fn connect(&self, _: &SessionHandle, _: &mut Scope<'_, '_>) -> Self {
+            Self
+        }
+    }
+
+    impl Connection for Nothing {
+        fn message(&mut self, _: Data<'_>, _: &mut Scope<'_, '_>) {}
+        fn close(&mut self, _: CloseReason, _: Option<&str>, _: &mut Scope<'_, '_>) {}
+    }
+
+    /// A polling client has two of these. Growth is a decision, not an accident.
+    #[test]
+    fn a_connection_stays_small() {
+        let size = size_of::<Front<Nothing>>();
+        println!("{size} bytes");
+        assert!(size <= 512);
+    }
+}
