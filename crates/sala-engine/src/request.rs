@@ -29,7 +29,7 @@ struct HeaderSpan {
 }
 
 /// What is known of the connection that a request came over. The host puts it into the request's
-/// extensions; [`Engine::serve_connection`](crate::Engine::serve_connection) does so by itself.
+/// extensions; [`serve_connection`](crate::serve_connection) does so by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionInfo {
     /// The peer's address as the server sees it: that of a proxy, behind a proxy.
