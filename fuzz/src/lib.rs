@@ -4,6 +4,7 @@
 //! encoded again, and what may arrive in pieces gives the same in whatever pieces it arrives.
 
 pub mod engineio;
+pub mod http;
 pub mod mutate;
 pub mod socketio;
 
@@ -25,6 +26,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ws_reader", engineio::ws_reader),
     ("ws_reader_deflate", engineio::ws_reader_deflate),
     ("ws_deflate_round_trip", engineio::ws_deflate_round_trip),
+    ("http_head", http::http_head),
+    ("http_chunked", http::http_chunked),
     ("json_assembler", socketio::json_assembler),
     ("msgpack", socketio::msgpack),
 ];
