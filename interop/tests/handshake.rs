@@ -255,7 +255,7 @@ async fn a_refusal_that_is_not_text_harms_nobody() {
 
 #[tokio::test]
 async fn only_revision_four_is_served_by_default() {
-    // A047
+    // A032, A047
     let mut probe = Probe::engine(json!({})).await;
     for eio in ["", "&EIO=3", "&EIO=5", "&EIO=abc", "&EIO=", "&EIO=04"] {
         let reply = http::get(probe.addr(), &format!("/engine.io/?transport=polling{eio}")).await;
@@ -376,7 +376,7 @@ async fn a_websocket_of_another_revision_is_refused() {
 
 #[tokio::test]
 async fn refusals_are_reported_with_their_request() {
-    // A053
+    // A053, A172
     let mut probe = Probe::engine(json!({})).await;
     http::get(probe.addr(), "/engine.io/?EIO=4&transport=tobi&a=b").await;
     let error = probe.event("connection_error").await;

@@ -150,7 +150,7 @@ async fn cookie_of(cookie: Value) -> (String, Option<String>) {
 
 #[tokio::test]
 async fn there_is_no_cookie_by_default() {
-    // A185
+    // A030, A185
     assert_eq!(cookie_of(json!(null)).await.1, None);
     assert_eq!(cookie_of(json!(false)).await.1, None);
 }
@@ -247,7 +247,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn there_are_no_cors_headers_by_default() {
-    // A190, I002
+    // A031, A190, I002
     let probe = Probe::engine(json!({})).await;
     let reply = send(probe.addr(), "GET", POLLING, &[ORIGIN], b"").await;
     assert_eq!(reply.status, 200);

@@ -246,6 +246,7 @@ mod tests {
         }
     }
 
+    /// I031: the frame holds the code, the reason and nothing else.
     #[test]
     fn a_close_reason_is_cut_at_a_character() {
         let mut out = Vec::new();

@@ -97,6 +97,7 @@ fn an_id_cannot_break_out_of_its_value() {
     );
 }
 
+/// I035
 #[test]
 fn illegal_options_are_refused_when_built() {
     let long = "a".repeat(64) + ".b";
