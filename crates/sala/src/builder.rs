@@ -369,3 +369,32 @@ impl ServerBuilder {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_reference_c005_c006_c009_c010() {
+        let options = Server::builder().options;
+        assert_eq!(options.connect_timeout, Duration::from_secs(45));
+        assert!(options.recovery.is_none() && !options.cleanup_empty_child_namespaces);
+        #[cfg(feature = "client-files")]
+        assert!(options.serve_client);
+        let recovery = Recovery::new();
+        let explicit = Recovery::new()
+            .max_disconnection_duration(Duration::from_secs(120))
+            .skip_middlewares(true);
+        assert_eq!(format!("{recovery:?}"), format!("{explicit:?}"));
+    }
+
+    #[test]
+    fn a_connect_timeout_of_zero_is_the_default_c012() {
+        let options = Server::builder().connect_timeout(Duration::ZERO).options;
+        assert_eq!(options.connect_timeout, Duration::from_secs(45));
+        let options = Server::builder()
+            .connect_timeout(Duration::from_millis(1))
+            .options;
+        assert_eq!(options.connect_timeout, Duration::from_millis(1));
+    }
+}

@@ -48,7 +48,7 @@
 //!         .on("message", message)
 //!         .on("enter", enter)
 //!         .on("typing", async |socket: Socket, room: String| {
-//!             socket.to(room).volatile().emit("typing", &name(&socket))
+//!             socket.to(room).volatile().emit("typing", &serde_json::json!({ "name": name(&socket) }))
 //!         })
 //!         .on_disconnecting(leaving);
 //!     io.listen("127.0.0.1:3000").await

@@ -31,7 +31,7 @@ async fn expect(clients: &mut [Client; 3], who: [bool; 3], text: &str) {
 }
 
 #[tokio::test]
-async fn targets_are_unions_without_exclusions_each_once_c087_c088_f017_g007_j109_j111() {
+async fn targets_are_unions_without_exclusions_each_once_c087_c088_d010_f017_g007_j109_j111() {
     let (io, addr) = start(Server::builder()).await;
     let mut clients = three(&io, addr).await;
     let first = clients[0].id.clone();
@@ -164,7 +164,7 @@ async fn a_broadcast_does_not_reach_whoever_is_still_let_in_d002_d020() {
 }
 
 #[tokio::test]
-async fn sockets_are_fetched_joined_left_and_disconnected_c102_c103_g013_j121_j146() {
+async fn sockets_are_fetched_joined_left_and_disconnected_c102_c103_d011_g013_j121_j146() {
     let (io, addr) = start(Server::builder()).await;
     let mut clients = three(&io, addr).await;
     socket(&io, &clients[0])
@@ -211,6 +211,7 @@ async fn sockets_are_fetched_joined_left_and_disconnected_c102_c103_g013_j121_j1
     io.disconnect_sockets(true);
     clients[2].expect("41").await;
     clients[2].expect_close(None).await;
+    assert_eq!((io.sockets_count(), io.rooms().len()), (0, 0)); // D019
 }
 
 #[tokio::test]
@@ -232,4 +233,30 @@ async fn compression_flags_reach_the_packet_c092_e044_j122_j141() {
     io.compress(false).emit("x", &()).unwrap();
     io.emit("x", &()).unwrap();
     assert_eq!(notes.so_far(), [true, false, true, false, true]);
+}
+
+/// Every client is sent the same frame, which was made once.
+#[tokio::test]
+async fn a_broadcast_is_encoded_once_for_all_a108_f012_f019() {
+    use sala::engine::ConnectionEvent;
+
+    let (io, addr) = start(Server::builder()).await;
+    let mut clients = three(&io, addr).await;
+    let (note, mut notes) = super::notes();
+    for client in &clients {
+        let note = note.clone();
+        socket(&io, client).conn().observe(move |event| {
+            if let ConnectionEvent::PacketCreate { frame, .. } = event {
+                let whole = frame.first().ws_frame().expect("it is short");
+                note.write((whole.as_ptr().addr(), whole.clone()));
+            }
+        });
+    }
+    io.emit("x", &1).unwrap();
+    let frames = notes.so_far();
+    assert_eq!(frames.len(), 3);
+    assert!(frames.iter().all(|frame| *frame == frames[0]));
+    // Final, text, unmasked, without reserved bits.
+    assert_eq!(frames[0].1[..], *b"\x81\x0942[\"x\",1]");
+    expect(&mut clients, [true; 3], r#"42["x",1]"#).await;
 }

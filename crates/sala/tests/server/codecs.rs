@@ -135,7 +135,7 @@ impl CustomDecoder for Words {
 }
 
 #[tokio::test]
-async fn a_parser_of_the_user_is_used_for_everything_b056() {
+async fn a_parser_of_the_user_is_used_for_everything_b056_c008() {
     let io = Server::builder()
         .codec(Codec::Custom(Arc::new(Words)))
         .build();

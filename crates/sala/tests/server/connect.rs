@@ -155,7 +155,7 @@ async fn packets_before_connect_close_the_connection_b018_b019() {
 }
 
 #[tokio::test]
-async fn whoever_joins_nothing_is_closed_after_the_timeout_b020_j123() {
+async fn whoever_joins_nothing_is_closed_after_the_timeout_b020_c006_j123() {
     let options = Server::builder().connect_timeout(Duration::from_millis(50));
     let (_io, addr) = start(options).await;
     let mut idle = open(addr).await;
@@ -181,7 +181,7 @@ async fn a_middleware_that_never_ends_is_cut_off_by_the_timeout_c081() {
 }
 
 #[tokio::test]
-async fn the_reply_comes_before_what_connect_handlers_send_b021_c057() {
+async fn the_reply_comes_before_what_connect_handlers_send_b021_c057_d005() {
     let io = Server::new();
     io.on_connect(async |socket: Socket| {
         assert!(socket.is_connected());
@@ -229,10 +229,18 @@ async fn the_public_id_is_no_credential() {
 }
 
 #[tokio::test]
-async fn namespaces_of_one_connection_are_apart_c025_e010_d018() {
+async fn namespaces_of_one_connection_are_apart_c025_d004_d018_e010_e017() {
     let io = Server::new();
     let (a, b) = (io.of("/a"), io.of("/b"));
     for nsp in [&a, &b] {
+        // D004, E017: each knows where it belongs.
+        let name = nsp.name().to_owned();
+        nsp.on_connect(async move |socket: Socket| {
+            assert_eq!(socket.nsp().name(), name);
+            let own = socket.nsp().server().of(&name).socket(socket.id());
+            assert!(own.is_some_and(|own| own.server().of(&name).sockets_count() > 0));
+            socket.extensions().insert("checked");
+        });
         nsp.on("echo", async |_socket: Socket, args: RawArgs| args);
         nsp.on("join", async |socket: Socket, room: String| {
             socket.join(room)
@@ -264,6 +272,9 @@ async fn namespaces_of_one_connection_are_apart_c025_e010_d018() {
             .cloned()
     });
     assert_ne!(n, m);
+    for socket in &sockets {
+        assert_eq!(socket.extensions().get(), Some("checked"));
+    }
     assert_eq!(sockets[0].conn().id(), sockets[1].conn().id());
 }
 

@@ -147,7 +147,7 @@ async fn closing_the_connection_beneath_is_a_forced_close_e080() {
 }
 
 #[tokio::test]
-async fn a_transport_error_says_more_e078_e082() {
+async fn a_transport_error_says_more_a140_e078_e082() {
     let (_io, addr, mut notes) = noting(Server::builder()).await;
     let polling = Polling::open(addr, "/socket.io/").await;
     polling.send("40").await;

@@ -202,7 +202,7 @@ async fn children_have_their_parents_listeners_of_outgoing_events() {
 }
 
 #[tokio::test]
-async fn new_namespaces_are_announced_c024_j125() {
+async fn new_namespaces_are_announced_c024_c058_j125() {
     let io = Server::new();
     let (note, mut made) = notes();
     io.on_new_namespace(move |nsp| note.write(nsp.name().to_owned()));
@@ -281,7 +281,7 @@ async fn refused_clients_clean_up_too_unless_others_are_there_c038_j126() {
 }
 
 #[tokio::test]
-async fn empty_children_stay_by_default_c038_j126() {
+async fn empty_children_stay_by_default_c010_c038_j126() {
     let io = Server::new();
     io.of_matching(is_dynamic);
     let addr = serve(&io).await;

@@ -262,3 +262,18 @@ async fn a_typed_map_and_json_data_go_with_the_socket_e012_e019() {
     ws.text(r#"423["get"]"#).await;
     ws.expect_close(None).await; // its assertion fails: nothing is shared between sockets
 }
+
+#[tokio::test]
+async fn a_part_of_a_buffer_is_sent_as_exactly_its_bytes_a182() {
+    let (io, addr) = start(Server::builder()).await;
+    let mut client = Client::new(addr).await;
+    let socket = socket(&io, &client);
+    let whole = sala::Bytes::from_static(&[0, 1, 2, 3, 4, 5, 6, 7]);
+    for part in [whole.slice(2..5), whole.slice(8..), whole.clone()] {
+        socket.emit("bytes", &part).unwrap();
+        client
+            .expect(r#"451-["bytes",{"_placeholder":true,"num":0}]"#)
+            .await;
+        client.expect_binary(&part).await;
+    }
+}

@@ -456,3 +456,26 @@ async fn big_messages_pass_both_ways_b007_j139() {
         .await;
     client.expect_binary(&bytes).await;
 }
+
+/// Events do not wait for a connect handler that waits: what it listens to later, it missed.
+#[tokio::test]
+async fn handlers_added_after_waiting_miss_what_came_before_c061() {
+    let io = Server::new();
+    let gate = Arc::new(Semaphore::new(0));
+    let opens = gate.clone();
+    io.on_connect(async move |socket: Socket| {
+        socket.on("early", async |_socket: Socket| "early");
+        opens.acquire().await.expect("it stays open").forget();
+        socket.on("late", async |_socket: Socket| "late");
+        socket.emit("listening", &())
+    });
+    let addr = serve(&io).await;
+    let mut client = Client::new(addr).await;
+    client.text(r#"421["late"]"#).await;
+    client.text(r#"422["early"]"#).await;
+    client.expect(r#"432["early"]"#).await;
+    gate.add_permits(1);
+    client.expect(r#"42["listening"]"#).await;
+    client.text(r#"423["late"]"#).await;
+    client.expect(r#"433["late"]"#).await;
+}

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::{Client, join, notes, open, serve};
 
 #[tokio::test]
-async fn middlewares_run_in_order_then_the_client_is_in_c079_c083_j114_j116() {
+async fn middlewares_run_in_order_then_the_client_is_in_c079_c083_d006_j114_j116() {
     let io = Server::new();
     let (note, mut notes) = notes();
     for n in [1, 2] {
@@ -34,7 +34,7 @@ async fn middlewares_run_in_order_then_the_client_is_in_c079_c083_j114_j116() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_with_its_data_and_leaves_no_trace_b015_c080_e055_j143() {
+async fn a_refusal_is_told_with_its_data_and_leaves_no_trace_b015_c080_d019_e055_j143() {
     let io = Server::new();
     let (note, mut notes) = notes();
     let left = note.clone();
@@ -60,7 +60,7 @@ async fn a_refusal_is_told_with_its_data_and_leaves_no_trace_b015_c080_e055_j143
         ws.expect_json("0").await;
         ws.text("40").await;
         ws.expect(reply).await;
-        assert!(io.rooms().is_empty());
+        assert!(io.rooms().is_empty() && io.sockets().is_empty());
         // It may try again on the same connection.
         ws.text("40").await;
         ws.expect(reply).await;

@@ -289,7 +289,7 @@ async fn a_session_is_given_back_once_c075() {
 }
 
 #[tokio::test]
-async fn claims_that_mean_nothing_are_ordinary_connects_c067_c070() {
+async fn claims_that_mean_nothing_are_ordinary_connects_c067_c070_c076() {
     let io = recovering().build();
     let addr = serve(&io).await;
     let mut session = Session::new(&io, addr).await;
