@@ -4,6 +4,7 @@
 //!
 //! ```no_run
 //! use sala::{Attempt, DisconnectReason, Error, Refused, Server, Socket};
+//! use serde_json::json;
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Hello {
@@ -48,7 +49,8 @@
 //!         .on("message", message)
 //!         .on("enter", enter)
 //!         .on("typing", async |socket: Socket, room: String| {
-//!             socket.to(room).volatile().emit("typing", &serde_json::json!({ "name": name(&socket) }))
+//!             let who = json!({ "name": name(&socket) });
+//!             socket.to(room).volatile().emit("typing", &who)
 //!         })
 //!         .on_disconnecting(leaving);
 //!     io.listen("127.0.0.1:3000").await

@@ -1,5 +1,6 @@
 //! What the README and the documents say is what is there.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -83,6 +84,84 @@ fn names(page: &str, row: &str) -> bool {
             Some((first, last)) => first[..1] == row[..1] && (first..=last).contains(&row),
             None => ids == row,
         })
+}
+
+#[test]
+fn every_row_is_named_by_a_test_or_explained() {
+    let groups = [
+        ('A', 1, 204),
+        ('A', 220, 228),
+        ('B', 1, 68),
+        ('C', 1, 105),
+        ('D', 1, 20),
+        ('E', 1, 94),
+        ('F', 1, 25),
+        ('G', 1, 15),
+        ('I', 1, 52),
+    ];
+    let compat = include_str!("../../../docs/COMPAT.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut tested = BTreeSet::new();
+    for folder in ["crates", "interop/tests"] {
+        collect_rows(&root.join(folder), &mut tested);
+    }
+    assert!(tested.len() > 500, "the tests have moved");
+    let rows = groups
+        .into_iter()
+        .flat_map(|(group, first, last)| (first..=last).map(move |row| (group, row)));
+    let uncovered: Vec<_> = rows
+        .filter(|row| !tested.contains(row))
+        .map(|(group, row)| format!("{group}{row:03}"))
+        .filter(|row| !names(compat, row))
+        .collect();
+    assert!(
+        uncovered.is_empty(),
+        "neither a test nor docs/COMPAT.md names {uncovered:?}"
+    );
+}
+
+/// A group and a number in it, such as A042.
+type Row = (char, u16);
+
+/// Adds the rows that the tests below a folder name, be it in comments or in names of functions.
+fn collect_rows(folder: &Path, rows: &mut BTreeSet<Row>) {
+    for entry in fs::read_dir(folder).expect("it is a folder") {
+        let path = entry.expect("the folder is readable").path();
+        if path.is_dir() {
+            collect_rows(&path, rows);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = fs::read_to_string(&path).expect("sources are text");
+            let is_test = path
+                .iter()
+                .any(|part| part == "tests" || part == "tests.rs");
+            let tests = match is_test {
+                true => Some(&source[..]),
+                false => source
+                    .split_once("#[cfg(test)]\nmod tests {")
+                    .map(|(_, tests)| tests),
+            };
+            rows.extend(tests.into_iter().flat_map(rows_in));
+        }
+    }
+}
+
+/// The rows that a text names: `A042`, `a042`, and all those of `A042–A044` or `a042_to_a044`.
+fn rows_in(text: &str) -> Vec<Row> {
+    let text = text.replace("_to_", "–");
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '–');
+    let spans = words.filter_map(|word| {
+        let (first, last) = word.split_once('–').unwrap_or((word, word));
+        let (group, first) = row(first)?;
+        let (_, last) = row(last).filter(|last| last.0 == group)?;
+        Some((first..=last).map(move |number| (group, number)))
+    });
+    spans.flatten().collect()
+}
+
+fn row(word: &str) -> Option<Row> {
+    let number = word.strip_prefix(|c: char| c.is_ascii_alphabetic())?;
+    let group = word.chars().next()?.to_ascii_uppercase();
+    (number.len() == 3).then_some((group, number.parse().ok()?))
 }
 
 #[test]
