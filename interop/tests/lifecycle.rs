@@ -211,7 +211,7 @@ async fn a_connection_shows_its_first_request() {
 #[tokio::test]
 async fn every_packet_is_shown() {
     // A177, A178
-    let report = json!({"report": ["packet", "packetCreate", "heartbeat"], "pingInterval": 200});
+    let report = json!({"report": ["packet", "packetCreate", "heartbeat"], "pingInterval": 1000});
     let mut probe = Probe::engine(report).await;
     let (mut ws, sid) = open_ws(&mut probe).await;
     ws.text("4hello").await;
