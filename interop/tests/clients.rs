@@ -146,7 +146,7 @@ scenarios! {
     // elsewhere 128 of 1,000 arrived
     a_thousand_emits_of_one_handler_arrive: "manyEmits", [client_4, client_3, client_2];
     // A128, A135
-    heartbeats_keep_clients_connected: "heartbeats", [client_4, client_3, client_2], {"pingInterval": 200, "pingTimeout": 200};
+    heartbeats_keep_clients_connected: "heartbeats", [client_4, client_3, client_2], {"pingInterval": 200, "pingTimeout": 1000};
 }
 
 /// B059: the MessagePack parser, with the client that has the same.

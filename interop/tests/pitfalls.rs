@@ -198,7 +198,7 @@ async fn everything_up_to_the_bound_is_delivered() {
 async fn many_sessions_opened_and_dropped_leave_nothing() {
     // elsewhere: half-upgraded sessions leaked
     let mut probe =
-        Probe::start(json!({"pingInterval": 100, "pingTimeout": 100, "upgradeTimeout": 100})).await;
+        Probe::start(json!({"pingInterval": 300, "pingTimeout": 300, "upgradeTimeout": 100})).await;
     for i in 0..100 {
         let session = Polling::open(probe.addr(), "/socket.io/").await;
         session.send("40").await;
