@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::engine::Engine;
 use crate::hooks::{ConnectionError, ErrorContext, Refusal};
 use crate::http::{Applied, error, origin};
-use crate::request::Request;
+use crate::request::{ConnectionInfo, Request};
 use crate::session::{Opening, PollReply, SessionHandle, Start, Task};
 
 /// A reply of the engine.
@@ -99,15 +99,28 @@ impl<A: App> Engine<A> {
         B: Body<Data: Buf>,
     {
         let (parts, body) = request.into_parts();
-        match self.route(parts, body) {
+        match self.route(parts, body, None) {
             Routed::Answered(response) => response,
             Routed::Poll(poll) => poll.await,
             Routed::Work(work) => self.work(work).await,
         }
     }
 
-    /// Does everything for a request that can be done without waiting.
-    pub(crate) fn route<B>(&self, mut parts: Parts, body: B) -> Routed<B> {
+    /// Does everything for a request that can be done without waiting. `info` is put among the
+    /// request's extensions, which costs allocations, if somebody will look at it.
+    pub(crate) fn route<B>(
+        &self,
+        mut parts: Parts,
+        body: B,
+        info: Option<ConnectionInfo>,
+    ) -> Routed<B> {
+        let config = &self.core.config;
+        let hooked = config.assets.is_some()
+            || config.on_connection_error.is_some()
+            || config.on_headers.is_some();
+        if let Some(info) = info.filter(|_| hooked) {
+            parts.extensions.insert(info);
+        }
         let mut headers = HeaderMap::new();
         if let Some(cors) = &self.core.config.cors
             && let Applied::Preflight(status) =
@@ -135,6 +148,9 @@ impl<A: App> Engine<A> {
             }
             Ok(purpose) => purpose,
         };
+        if let (Purpose::Handshake, Some(info)) = (&purpose, info) {
+            parts.extensions.insert(info);
+        }
         Routed::Work(Box::new(Work {
             parts,
             body,

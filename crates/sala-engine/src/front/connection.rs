@@ -242,7 +242,6 @@ impl<A: App> Connection<A> {
             ..
         } = accepted;
         let mut parts = head.parts;
-        parts.extensions.insert(self.info);
         let mut fate = Fate {
             manner: Manner {
                 without_body: parts.method == Method::HEAD,
@@ -255,7 +254,7 @@ impl<A: App> Connection<A> {
             parts.extensions.insert(Handover::new(connection));
             fate.heir = Some(heir);
         }
-        let work = match self.host.engine.route(parts, body) {
+        let work = match self.host.engine.route(parts, body, Some(self.info)) {
             Routed::Answered(response) => {
                 return self.send(response, fate, arriving.is_some(), cx);
             }
