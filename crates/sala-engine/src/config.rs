@@ -193,8 +193,8 @@ impl EngineConfig {
         self
     }
 
-    /// How long the head of an HTTP request may take to arrive on connections that the engine
-    /// serves itself. Default 30 s.
+    /// How long the head of an HTTP request may take to arrive, and how long a connection may be
+    /// idle between two requests, on connections that the engine serves itself. Default 30 s.
     #[must_use]
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout;

@@ -16,7 +16,7 @@ use crate::stats::{Counters, EngineStats};
 ///
 /// It opens no port by itself: put it behind an HTTP server as a tower
 /// [`Service`](crate::EngineService) or [`Layer`](crate::EngineLayer), call
-/// [`handle`](Self::handle) from a framework, or let [`serve`](crate::serve) do it all.
+/// [`handle`](Self::handle) from a framework, or let [`serve`](Self::serve) do it all.
 pub struct Engine<A: App> {
     pub(crate) core: Arc<Core>,
     pub(crate) app: Arc<A>,
