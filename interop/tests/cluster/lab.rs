@@ -273,7 +273,7 @@ impl Lab {
 
     /// Waits until everything that is said is heard. A reader of a stream hears only what is added while it
     /// reads, until it has read something.
-    async fn warm_up(&mut self) {
+    pub(crate) async fn warm_up(&mut self) {
         if self.mode.kind != Kind::Streams {
             return;
         }

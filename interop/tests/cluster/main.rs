@@ -8,6 +8,8 @@
 )]
 
 mod broker;
+mod faults;
 mod lab;
 mod modes;
 mod operations;
+mod recovery;
