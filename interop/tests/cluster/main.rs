@@ -9,6 +9,7 @@
 
 mod broker;
 mod faults;
+mod hostile;
 mod lab;
 mod modes;
 mod operations;
