@@ -12,6 +12,7 @@
 
 pub mod adapter;
 pub mod backend;
+pub mod codec;
 pub mod message;
 pub mod recovery;
 pub mod target;
