@@ -14,6 +14,7 @@ use crate::{ArgsError, DecodeError, Value};
 
 mod de;
 mod serde_impls;
+mod size;
 
 /// The arguments of an event or an ack, or the one value of a connect packet, not yet deserialized.
 ///
