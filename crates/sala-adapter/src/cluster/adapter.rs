@@ -45,6 +45,13 @@ impl Adapter for NamespaceAdapter {
         })
     }
 
+    fn server_side_emit(&self, packet: RawArgs) -> Result<(), AdapterError> {
+        self.publish(Message::ServerSideEmit {
+            packet,
+            request: None,
+        })
+    }
+
     fn request(
         &self,
         request: Request,

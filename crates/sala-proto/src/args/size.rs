@@ -16,7 +16,7 @@ impl Args<'_> {
             Repr::Json(json) => {
                 json.text.len() + json.attachments().iter().map(|it| it.len()).sum::<usize>()
             }
-            Repr::MsgPack(bytes, _) => bytes.len(),
+            Repr::MsgPack(packed) => packed.bytes.len(),
             Repr::Values(values) => values.iter().map(Value::weight).sum(),
         }
     }
