@@ -3,6 +3,11 @@
 mod connect;
 mod error;
 mod named;
+mod numsub;
 mod place;
+#[cfg(feature = "sharded")]
+mod sharded;
 
 pub use self::named::Redis;
+#[cfg(feature = "sharded")]
+pub use self::sharded::{Sharded, ShardedInlet, ShardedOptions, ShardedOutlet, SubscriptionMode};
