@@ -14,6 +14,7 @@
 pub mod adapter;
 pub mod backend;
 pub mod cluster;
+pub mod codec;
 pub mod message;
 pub mod recovery;
 pub mod target;

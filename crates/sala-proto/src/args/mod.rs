@@ -214,6 +214,13 @@ impl<'a> Args<'a> {
         self
     }
 
+    /// The same arguments as those of the event `name`.
+    #[must_use]
+    pub fn with_event(mut self, name: &str) -> Self {
+        self.name = Some(Name::Text(name.into()));
+        self
+    }
+
     /// Reads the arguments as `T`.
     ///
     /// A tuple takes one argument for each of its items, `()` takes anything, and every other type
@@ -332,6 +339,31 @@ impl RawArgs {
     /// As [`to_value`](crate::to_value).
     pub fn new<T: serde::Serialize + ?Sized>(data: &T) -> Result<Self, crate::EncodeError> {
         crate::spread::to_values(data).map(Self::from_values)
+    }
+
+    /// An event: its name, and arguments made of data by the rule of
+    /// [`Codec::encode_event`](crate::Codec::encode_event).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn new_event<T: serde::Serialize + ?Sized>(
+        name: &str,
+        data: &T,
+    ) -> Result<Self, crate::EncodeError> {
+        Self::new(data).map(|args| args.with_event(name))
+    }
+
+    /// About how many bytes of memory they hold. Cheap unless they are trees.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        todo!()
+    }
+
+    /// Whether there are bytes among them: what the reference calls `hasBinary`.
+    #[must_use]
+    pub fn has_binary(&self) -> bool {
+        todo!()
     }
 
     /// An event: the first value is its name. If it is no name, they are all arguments.
