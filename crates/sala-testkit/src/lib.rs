@@ -4,10 +4,16 @@
 //! can also send what no real client would. Every wait has a deadline ([`within`]) and fails with a sentence.
 
 mod child;
+mod daemon;
 mod deadline;
+mod folder;
 pub mod http;
 pub mod polling;
+pub mod redis;
+pub mod resp;
 pub mod ws;
 
 pub use child::{Child, ChildBuilder};
+pub use daemon::{Daemon, find_program};
 pub use deadline::{PATIENCE, quiet_for, within, within_long};
+pub use folder::Folder;
