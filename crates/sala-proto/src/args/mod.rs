@@ -405,6 +405,13 @@ impl RawArgs {
     }
 }
 
+/// No arguments.
+impl Default for RawArgs {
+    fn default() -> Self {
+        Self::from_msgpack(None, Bytes::new(), 0, Dialect::Client)
+    }
+}
+
 impl fmt::Debug for Args<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut args = f.debug_struct("Args");

@@ -62,6 +62,7 @@ pub(crate) fn has_binary(bytes: &[u8], dialect: Dialect) -> bool {
 }
 
 /// A position in the input.
+#[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) at: usize,

@@ -10,6 +10,7 @@ use crate::json::{self, Scan, scan_first, skip_space};
 use crate::limits::MAX_DEPTH;
 use crate::{DecodeError, Number, RawArgs, Value};
 
+#[derive(Clone)]
 pub(super) struct JsonReader<'a> {
     message: &'a Bytes,
     text: &'a str,

@@ -10,6 +10,7 @@ use crate::limits::MAX_DEPTH;
 use crate::msgpack::{Cursor, Dialect, Token, key_text, read_value, text_of};
 use crate::{DecodeError, Number, RawArgs, Value};
 
+#[derive(Clone)]
 pub(super) struct MsgPackReader<'a> {
     message: &'a Bytes,
     cursor: Cursor<'a>,

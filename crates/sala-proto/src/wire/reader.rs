@@ -34,10 +34,12 @@ pub enum Kind {
 ///
 /// A message may be as hostile as it likes: nothing panics, and no memory is taken that the message does
 /// not fill itself. Values nest at most 512 levels deep.
+#[derive(Clone)]
 pub struct Reader<'a> {
     form: Form<'a>,
 }
 
+#[derive(Clone)]
 enum Form<'a> {
     Json(JsonReader<'a>),
     MsgPack(MsgPackReader<'a>),
