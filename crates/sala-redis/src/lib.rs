@@ -4,5 +4,9 @@ mod connect;
 mod error;
 mod named;
 mod place;
+#[cfg(feature = "streams")]
+mod streams;
 
 pub use self::named::Redis;
+#[cfg(feature = "streams")]
+pub use self::streams::{Streams, StreamsInlet, StreamsOutlet};

@@ -12,9 +12,10 @@ use tokio::sync::mpsc;
 use super::entry::Fields;
 use super::id::StreamId;
 use super::options::Options;
+use super::outlet::too_large;
 use super::places::Places;
-use super::reader::{Entry, Gap, Handed, Pace, Read, Reader, last_id};
-use crate::connect::{Connector, Incoming, Node, Subscriber, Subscription};
+use super::reader::{Entry, Gap, Handed, Pace, Read, Reader, first_id, newest};
+use crate::connect::{Commands, Connector, Incoming, Node, Subscriber, Subscription};
 use crate::error::failed;
 
 /// The half of [`Streams`](super::Streams) that receives.
@@ -24,6 +25,7 @@ pub struct StreamsInlet {
     connector: Connector,
     places: Arc<Mutex<Places>>,
     subscriber: Subscriber,
+    commands: Commands,
     readers: HashMap<String, Reader>,
     readings: mpsc::Receiver<Handed>,
     readings_sender: mpsc::Sender<Handed>,
@@ -46,6 +48,7 @@ impl StreamsInlet {
         connector: Connector,
         places: Arc<Mutex<Places>>,
         subscriber: Subscriber,
+        commands: Commands,
     ) -> Self {
         lock(&places).reopen();
         // Each reader holds one reading more, which it has at hand.
@@ -56,6 +59,7 @@ impl StreamsInlet {
             connector,
             places,
             subscriber,
+            commands,
             readers: HashMap::new(),
             readings,
             readings_sender,
@@ -76,10 +80,10 @@ impl StreamsInlet {
 
     async fn enter(&mut self, namespace: &Room) -> Result<(), BackendError> {
         let stream = self.options.stream_of(namespace.as_str());
-        let node = self.connector.waiting(stream.as_bytes()).await?;
-        let end = self.end_of(&node, &stream).await?;
+        let end = self.end_of(&stream).await?;
         let place = lock(&self.places).follow(namespace, &stream, end);
         if !self.readers.contains_key(&stream) {
+            let node = self.connector.waiting(stream.as_bytes()).await?;
             let reader = self.read(node, &stream, place);
             self.readers.insert(stream, reader);
         }
@@ -88,11 +92,11 @@ impl StreamsInlet {
 
     /// What the reference asks for with `$`, once: to ask again before each reading would skip what is
     /// written between two.
-    async fn end_of(&self, node: &Node, stream: &str) -> Result<StreamId, BackendError> {
-        let limit = self.connector.limits().command_timeout;
-        let answer = tokio::time::timeout(limit, last_id(node, stream)).await;
-        let answer = answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
-        answer.map_err(|error| failed("looking at the stream's end", &node.address, error))
+    async fn end_of(&self, stream: &str) -> Result<StreamId, BackendError> {
+        let doing = "looking at the stream's end";
+        let key = stream.as_bytes();
+        let answer = self.commands.run(doing, key, newest(stream)).await?;
+        first_id(answer).map_err(|error| failed(doing, stream, error))
     }
 
     fn read(&self, node: Node, stream: &str, place: StreamId) -> Reader {
@@ -130,10 +134,26 @@ impl StreamsInlet {
             let namespace = std::str::from_utf8(&fields.nsp).ok().map(Room::from);
             let is_followed = places.pass(stream, entry.id, namespace.as_ref());
             if is_followed && fields.uid != self.server.as_bytes() {
-                return Some(deliver(stream, entry.id, &fields));
+                return Some(self.deliver(entry.id, &fields));
             }
         }
         None
+    }
+
+    fn deliver(&self, id: StreamId, fields: &Fields) -> Delivery {
+        let stream = &self.current.stream;
+        let bytes = fields.data.as_ref().map_or(0, Bytes::len);
+        let limit = self.connector.limits().max_message;
+        if bytes > limit {
+            return malformed(stream, id, too_large(bytes, limit));
+        }
+        match fields.decode() {
+            Ok(envelope) => Delivery::Message {
+                envelope,
+                offset: Some(id.into()),
+            },
+            Err(error) => malformed(stream, id, error),
+        }
     }
 
     fn report(&self, gap: Gap) -> Delivery {
@@ -179,9 +199,9 @@ impl StreamsInlet {
                     },
                 }
             }
-            Incoming::TooLarge { channel, error } => Delivery::Malformed {
+            Incoming::TooLarge { channel, bytes } => Delivery::Malformed {
                 source: String::from_utf8_lossy(&channel).into(),
-                error,
+                error: too_large(bytes, self.connector.limits().max_message),
             },
             Incoming::Lost(reason) => Delivery::Lost {
                 reason: reason.into(),
@@ -214,16 +234,6 @@ impl Inlet for StreamsInlet {
                 incoming = self.subscriber.recv() => return incoming.map(|incoming| self.published(incoming)),
             }
         }
-    }
-}
-
-fn deliver(stream: &str, id: StreamId, fields: &Fields) -> Delivery {
-    match fields.decode() {
-        Ok(envelope) => Delivery::Message {
-            envelope,
-            offset: Some(id.into()),
-        },
-        Err(error) => malformed(stream, id, error),
     }
 }
 

@@ -8,8 +8,7 @@ use sala_adapter::backend::BackendError;
 
 use super::entry::Fields;
 use super::id::StreamId;
-use super::ledger::{Ledger, Writer};
-use super::outlet::ledger;
+use super::ledger::{Ledger, Writer, lock};
 use super::reader::entries;
 use crate::connect::{Connector, Node};
 
@@ -32,12 +31,12 @@ impl Lane {
     ) -> Result<Self, BackendError> {
         let mut node = connector.waiting(name.as_bytes()).await?;
         node.connection.set_response_timeout(connector.limits().command_timeout);
-        let before = ledger(shared).writer(name).cloned();
+        let before = lock(shared).writer(name).cloned();
         if let Some(before) = before {
             end(&node, &before).await?;
         }
         let now = identify(&node).await?;
-        ledger(shared).replace_writer(name, now);
+        lock(shared).replace_writer(name, now);
         Ok(Self { node })
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of the entries that we wrote. Outlives connections.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::id::StreamId;
 
@@ -93,6 +94,10 @@ impl Writer {
             address: of("addr=")?,
         })
     }
+}
+
+pub(super) fn lock(shared: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

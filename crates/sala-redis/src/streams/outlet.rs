@@ -1,7 +1,7 @@
 //! Writes into the streams, and publishes what is not to be kept.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use redis::{Pipeline, Value};
 use sala_adapter::backend::{BackendError, BackendErrorKind, Outlet, Parcel, State};
@@ -13,7 +13,7 @@ use sala_adapter::target::ServerId;
 use super::entry::{Fields, is_logged};
 use super::id::StreamId;
 use super::lane::{Lane, executed};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, lock};
 use super::options::Options;
 use super::reader;
 use crate::connect::{Commands, Connector, Keyed};
@@ -74,12 +74,17 @@ impl StreamsOutlet {
         let namespace = envelope.namespace.as_str();
         if self.options.logs_all || is_logged(&envelope.message) {
             let fields = Fields::encode(envelope, self.options.only_plaintext)?;
-            check_size(fields.data.as_ref().map_or(0, |data| data.len()), limit)?;
+            let bytes = fields.data.as_ref().map_or(0, |data| data.len());
+            if bytes > limit {
+                return Err(too_large(bytes, limit));
+            }
             let stream = self.options.stream_of(namespace);
             return Ok(What::Log { stream, fields });
         }
         let payload = codec::encode(envelope, Form::MsgPack)?;
-        check_size(payload.len(), limit)?;
+        if payload.len() > limit {
+            return Err(too_large(payload.len(), limit));
+        }
         let recipient = envelope.recipient.as_ref();
         let channel = self.options.channel(namespace, recipient);
         Ok(What::Publish { channel, payload })
@@ -129,11 +134,11 @@ impl StreamsOutlet {
         }
         let node = &lane.node;
         let name = |error| failed("looking at the stream's end", &node.address, error);
-        let written = ledger(&self.ledger).of(stream);
+        let written = lock(&self.ledger).of(stream);
         let found = match written {
             None => {
                 let end = reader::last_id(node, stream).await.map_err(name)?;
-                ledger(&self.ledger).begin(stream, end);
+                lock(&self.ledger).begin(stream, end);
                 Found::default()
             }
             Some(written) if written.in_flight > 0 => {
@@ -172,7 +177,7 @@ impl StreamsOutlet {
             return None;
         }
         found.to_look_up -= 1;
-        let mut ledger = ledger(&self.ledger);
+        let mut ledger = lock(&self.ledger);
         ledger.arrive(stream, 1);
         // In the order of the stream; one that was refused between others is not among them.
         let at = found.entries.iter().position(|(_, other)| other == fields)?;
@@ -238,7 +243,7 @@ impl StreamsOutlet {
 
     fn note(&self, item: &Item, note: impl FnOnce(&mut Ledger, &str)) {
         if let What::Log { stream, .. } = &item.what {
-            note(&mut ledger(&self.ledger), stream);
+            note(&mut lock(&self.ledger), stream);
         }
     }
 
@@ -302,14 +307,8 @@ impl StreamsOutlet {
     }
 }
 
-fn check_size(bytes: usize, limit: usize) -> Result<(), BackendError> {
-    if bytes <= limit {
-        return Ok(());
-    }
+/// Why a message is not sent, or not taken.
+pub(super) fn too_large(bytes: usize, limit: usize) -> BackendError {
     let text = format!("a message of {bytes} bytes is larger than max_message_bytes ({limit})");
-    Err(BackendError::new(BackendErrorKind::TooLarge, text))
-}
-
-pub(super) fn ledger(shared: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+    BackendError::new(BackendErrorKind::TooLarge, text)
 }

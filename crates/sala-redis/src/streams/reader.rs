@@ -200,9 +200,19 @@ impl Reading {
 
 /// The id of the newest entry of a stream; before every entry if there is none.
 pub(super) async fn last_id(node: &Node, stream: &str) -> Result<StreamId, RedisError> {
+    first_id(node.try_run(&newest(stream)).await?)
+}
+
+/// Asks for the newest entry of a stream.
+pub(super) fn newest(stream: &str) -> redis::Cmd {
     let mut question = redis::cmd("XREVRANGE");
     question.arg(stream).arg("+").arg("-").arg("COUNT").arg(1);
-    let newest = entries(node.try_run(&question).await?)?;
+    question
+}
+
+/// The id of the only entry in an answer; before every entry if there is none.
+pub(super) fn first_id(answer: Value) -> Result<StreamId, RedisError> {
+    let newest = entries(answer)?;
     Ok(newest.first().map_or(StreamId::START, |entry| entry.id))
 }
 
