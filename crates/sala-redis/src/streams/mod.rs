@@ -13,6 +13,8 @@ mod places;
 mod reader;
 mod session;
 mod store;
+#[cfg(test)]
+mod vectors;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
