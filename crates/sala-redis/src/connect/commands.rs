@@ -97,8 +97,8 @@ async fn on_one(
     commands: Vec<Keyed>,
 ) -> Result<Vec<Result<Value, BackendError>>, BackendError> {
     let name = |error| failed(doing, &node.address, error);
-    let commands: Vec<Cmd> = commands.into_iter().map(|keyed| keyed.cmd).collect();
-    let replies = send(node, &commands).await.map_err(name)?;
+    let commands = commands.into_iter().map(|keyed| keyed.cmd).collect();
+    let replies = send(node, commands).await.map_err(name)?;
     let mut results = Vec::with_capacity(replies.len());
     for reply in replies {
         match reply.map_err(name) {
@@ -113,20 +113,19 @@ async fn on_one(
 /// Sends commands over one connection, and returns a result for each.
 pub(super) async fn send(
     node: &Node,
-    commands: &[Cmd],
+    commands: Vec<Cmd>,
 ) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
     let mut connection = node.connection.clone();
-    if let [cmd] = commands {
+    if let [cmd] = commands.as_slice() {
         let reply = connection.send_packed_command(cmd).await?;
         return Ok(vec![reply.extract_error()]);
     }
-    let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+    let count = commands.len();
+    let mut pipeline = redis::Pipeline::with_capacity(count);
     for cmd in commands {
-        pipeline.add_command(cmd.clone());
+        pipeline.add_command(cmd);
     }
-    let replies = connection
-        .send_packed_commands(&pipeline, 0, commands.len())
-        .await?;
+    let replies = connection.send_packed_commands(&pipeline, 0, count).await?;
     Ok(replies.into_iter().map(Value::extract_error).collect())
 }
 
@@ -249,7 +248,7 @@ mod cluster {
             Ok(node) => node,
             Err(error) => return same(commands.len(), || Outcome::NoConnection(copy(&error))),
         };
-        let replies = match send(&node, &commands).await {
+        let replies = match send(&node, commands.clone()).await {
             Ok(replies) => replies,
             Err(error) => {
                 nodes.forget(address);
@@ -276,7 +275,7 @@ mod cluster {
             Ok(node) => node,
             Err(error) => return Outcome::NoConnection(error),
         };
-        match send(&node, &[redis::cmd("ASKING"), cmd.clone()]).await {
+        match send(&node, vec![redis::cmd("ASKING"), cmd.clone()]).await {
             Ok(mut replies) => match replies.pop() {
                 Some(reply) => Outcome::Reply(reply),
                 None => Outcome::NoConnection(no_reply(doing)),

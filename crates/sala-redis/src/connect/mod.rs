@@ -12,6 +12,7 @@
 mod commands;
 #[cfg(feature = "cluster")]
 mod nodes;
+mod publish;
 mod queue;
 #[cfg(feature = "cluster")]
 mod sentinel;
@@ -27,8 +28,9 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Value};
 use sala_adapter::{BackendError, BackendErrorKind};
 
 pub(crate) use self::commands::{Commands, Keyed};
+pub(crate) use self::publish::{Post, Publisher, Way, too_large};
 pub(crate) use self::queue::Incoming;
-pub(crate) use self::subscriber::{Kind, Subscriber, Subscription};
+pub(crate) use self::subscriber::{Subscriber, Subscription};
 use crate::Redis;
 use crate::error::failed;
 use crate::named::Limits;

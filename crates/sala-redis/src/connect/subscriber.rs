@@ -182,12 +182,12 @@ async fn change(node: &Node, what: &[Subscription], begin: bool) -> Result<(), B
     } else {
         "unsubscribing"
     };
-    let commands: Vec<_> = what
+    let commands = what
         .iter()
         .map(|one| if begin { one.begin() } else { one.end() })
         .collect();
     let name = |error| failed(doing, &node.address, error);
-    let replies = send(node, &commands).await.map_err(name)?;
+    let replies = send(node, commands).await.map_err(name)?;
     for (one, reply) in what.iter().zip(replies) {
         let reply = reply.map_err(name)?;
         let confirmed = if begin {
