@@ -7,7 +7,11 @@ mod numsub;
 mod place;
 #[cfg(feature = "sharded")]
 mod sharded;
+#[cfg(feature = "streams")]
+mod streams;
 
 pub use self::named::Redis;
 #[cfg(feature = "sharded")]
 pub use self::sharded::{Sharded, ShardedInlet, ShardedOptions, ShardedOutlet, SubscriptionMode};
+#[cfg(feature = "streams")]
+pub use self::streams::{Streams, StreamsInlet, StreamsOutlet};
