@@ -1,0 +1,152 @@
+//! The half that receives.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use sala_adapter::backend::{Delivery, Follow, Inlet};
+use sala_adapter::codec::{self, CodecErrorKind};
+use sala_adapter::{BackendError, Room, ServerId};
+
+use super::channels::Channels;
+use crate::connect::{Incoming, Subscriber, Subscription, too_large};
+
+/// Receives what is published on the channels of namespaces and rooms.
+pub struct ShardedInlet {
+    channels: Channels,
+    server: ServerId,
+    subscriber: Subscriber,
+    max_message: usize,
+    /// Which namespaces a channel is followed for: usually one, but the room `x` of `/` and the
+    /// namespace `/#x` have the same channel.
+    followed: HashMap<Vec<u8>, Vec<Room>, RandomState>,
+}
+
+impl ShardedInlet {
+    pub(super) fn new(
+        channels: Channels,
+        server: ServerId,
+        subscriber: Subscriber,
+        max_message: usize,
+    ) -> Self {
+        Self {
+            channels,
+            server,
+            subscriber,
+            max_message,
+            followed: HashMap::default(),
+        }
+    }
+
+    async fn begin(&mut self, namespace: &Room, names: Vec<String>) -> Result<(), BackendError> {
+        let mut new = Vec::new();
+        for name in names {
+            let owners = self.followed.entry(name.clone().into_bytes()).or_default();
+            if owners.is_empty() {
+                new.push(Subscription::shard(name));
+            }
+            owners.push(namespace.clone());
+        }
+        self.subscriber.follow(&new).await
+    }
+
+    async fn end(&mut self, namespace: &Room, names: Vec<String>) -> Result<(), BackendError> {
+        let mut old = Vec::new();
+        for name in names {
+            let Some(owners) = self.followed.get_mut(name.as_bytes()) else {
+                continue;
+            };
+            if let Some(i) = owners.iter().position(|owner| owner == namespace) {
+                owners.swap_remove(i);
+            }
+            if owners.is_empty() {
+                self.followed.remove(name.as_bytes());
+                old.push(Subscription::shard(name));
+            }
+        }
+        self.subscriber.leave(&old).await
+    }
+
+    fn of_namespace(&self, namespace: &Room) -> Vec<String> {
+        let namespace = namespace.as_str();
+        let answers = self.channels.within(namespace, self.server.as_str());
+        vec![self.channels.namespace(namespace), answers]
+    }
+
+    /// What is to be told of something that came; `None` if nothing.
+    fn deliver(&self, incoming: Incoming) -> Option<Delivery> {
+        match incoming {
+            Incoming::Message { channel, payload } => self.read(channel, payload.into()),
+            Incoming::TooLarge { channel, bytes } => {
+                Some(malformed(&channel, too_large(bytes, self.max_message)))
+            }
+            Incoming::Lost(reason) => Some(Delivery::Lost {
+                reason: reason.into(),
+            }),
+        }
+    }
+
+    fn read(&self, channel: Vec<u8>, payload: Bytes) -> Option<Delivery> {
+        // What comes after the end of a subscription is for nobody.
+        let owners = self.followed.get(&channel)?;
+        match codec::decode(&payload, None) {
+            Ok(envelope) if owners.contains(&envelope.namespace) => Some(Delivery::Message {
+                envelope,
+                offset: None,
+            }),
+            // Of another namespace whose channel has the same name.
+            Ok(_) => None,
+            Err(error) => match error.kind() {
+                CodecErrorKind::UnknownType(_) => None,
+                _ => Some(malformed(&channel, error.into())),
+            },
+        }
+    }
+}
+
+fn malformed(channel: &[u8], error: BackendError) -> Delivery {
+    Delivery::Malformed {
+        source: String::from_utf8_lossy(channel).into(),
+        error,
+    }
+}
+
+impl Inlet for ShardedInlet {
+    async fn follow(&mut self, change: &Follow) -> Result<(), BackendError> {
+        match change {
+            Follow::Namespace(namespace) => {
+                self.begin(namespace, self.of_namespace(namespace)).await
+            }
+            Follow::LeaveNamespace(namespace) => {
+                self.end(namespace, self.of_namespace(namespace)).await
+            }
+            Follow::Room { namespace, room } => {
+                let name = self.channels.within(namespace.as_str(), room.as_str());
+                self.begin(namespace, vec![name]).await
+            }
+            Follow::LeaveRoom { namespace, room } => {
+                let name = self.channels.within(namespace.as_str(), room.as_str());
+                self.end(namespace, vec![name]).await
+            }
+        }
+    }
+
+    async fn recv(&mut self) -> Result<Delivery, BackendError> {
+        loop {
+            let incoming = self.subscriber.recv().await?;
+            if let Some(delivery) = self.deliver(incoming) {
+                return Ok(delivery);
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        let all = self
+            .followed
+            .drain()
+            .map(|(name, _)| Subscription::shard(name));
+        let all: Vec<_> = all.collect();
+        // If it fails, the connection is gone, and its subscriptions with it.
+        let _ = self.subscriber.leave(&all).await;
+    }
+}
