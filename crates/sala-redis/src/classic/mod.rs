@@ -188,10 +188,14 @@ impl Backend for Classic {
         let options = &self.options;
         let subscriber = self.connector.subscriber().await?;
         let mut outlet = options.outlet_over(self.connector.clone());
-        outlet.connect().await?;
+        let mut commands = outlet.commands().await?;
+        if self.connector.is_cluster() {
+            // Each node knows its own subscribers only.
+            commands = self.connector.commands().await?;
+        }
         let counter = RequestCounter {
             names: options.names.clone(),
-            commands: self.connector.commands().await?,
+            commands,
         };
         let inlet = ClassicInlet::new(
             options.names.clone(),

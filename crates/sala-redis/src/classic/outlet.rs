@@ -8,7 +8,7 @@ use sala_adapter::{BackendError, Envelope};
 use super::names::Names;
 use super::parser::Parser;
 use super::write::encode;
-use crate::connect::{Post, Publisher};
+use crate::connect::{Commands, Post, Publisher};
 
 /// Publishes with `PUBLISH`. Connects again by itself when it is used after a failure.
 pub struct ClassicOutlet {
@@ -26,8 +26,8 @@ impl ClassicOutlet {
         }
     }
 
-    pub(super) async fn connect(&mut self) -> Result<(), BackendError> {
-        self.publisher.commands().await.map(drop)
+    pub(super) async fn commands(&mut self) -> Result<Commands, BackendError> {
+        self.publisher.commands().await.cloned()
     }
 }
 
