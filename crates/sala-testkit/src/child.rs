@@ -4,16 +4,20 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child as Process, ChildStdin, Command};
 use tokio::sync::mpsc;
 
 use crate::daemon::send_signal;
-use crate::within;
+use crate::{within, within_long};
 
 /// How many lines of a process's output are shown when its test fails.
 const LOG_LINES: usize = 200;
+
+/// How long a program may take to start: several do so at once on a machine with few cores.
+const START: Duration = Duration::from_secs(20);
 
 type Log = Arc<Mutex<VecDeque<String>>>;
 
@@ -104,7 +108,12 @@ impl ChildBuilder {
             addresses: Vec::new(),
             log,
         };
-        within("the server to listen", child.become_ready(self.listeners)).await;
+        within_long(
+            START,
+            "the server to listen",
+            child.become_ready(self.listeners),
+        )
+        .await;
         child
     }
 }

@@ -7,6 +7,10 @@ use sala_testkit::resp::{Reply, Resp};
 use serde_json::{Value, json};
 
 /// What the servers of one cluster meet at.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them in each test"
+)]
 pub(crate) enum Broker {
     Alone(Redis),
     Cluster(RedisCluster),

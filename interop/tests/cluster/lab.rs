@@ -21,7 +21,10 @@ pub(crate) const ALL: Range<usize> = 0..4;
 pub(crate) const KID: &str = "/kid-1";
 
 /// How long to wait for an event, so that a failure can be explained.
-const A_WHILE: Duration = Duration::from_secs(4);
+const A_WHILE: Duration = Duration::from_secs(8);
+
+/// More than that.
+const LONGER: Duration = Duration::from_secs(10);
 
 /// How long to wait between two looks.
 const SHORTLY: Duration = Duration::from_millis(5);
@@ -95,8 +98,13 @@ impl Lab {
 
     /// Starts the servers behind a broker, without clients.
     pub(crate) async fn behind(broker: Broker, mode: Mode) -> Self {
+        Self::of_peers(broker, mode, [0, 1, 2, 3].map(peer_of)).await
+    }
+
+    /// Starts servers of these peers behind a broker, without clients.
+    pub(crate) async fn of_peers(broker: Broker, mode: Mode, peers: [Peer; 4]) -> Self {
         let options = mode.server(&broker);
-        let start = |server| Probe::of_peer(peer_of(server), options.clone());
+        let start = |server: usize| Probe::of_peer(peers[server], options.clone());
         let (a, b, c, d, driver) =
             tokio::join!(start(0), start(1), start(2), start(3), Probe::clients());
         let mut lab = Self {
@@ -273,7 +281,7 @@ impl Lab {
 
     /// Waits until everything that is said is heard. A reader of a stream hears only what is added while it
     /// reads, until it has read something.
-    async fn warm_up(&mut self) {
+    pub(crate) async fn warm_up(&mut self) {
         if self.mode.kind != Kind::Streams {
             return;
         }
@@ -363,7 +371,7 @@ impl Lab {
 
     /// The next event of any client, without its offset.
     pub(crate) async fn got(&mut self) -> (String, Value) {
-        let event = self.driver.event("got").await;
+        let event = self.driver.event_after(LONGER, "got", |_| true).await;
         let mut args = event["args"].clone();
         if self.mode.recovery {
             strip_offset(&mut args);

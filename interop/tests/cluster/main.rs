@@ -8,6 +8,9 @@
 )]
 
 mod broker;
+mod faults;
+mod hostile;
 mod lab;
 mod modes;
 mod operations;
+mod recovery;

@@ -42,9 +42,7 @@ pub(crate) async fn run(mut lab: Lab) {
     for (name, operation) in OPERATIONS {
         for from in [0, 2] {
             lab.doing(format!("`{name}` from {}", NAMES[from]));
-            let begun = std::time::Instant::now();
             operation(&mut lab, from).await;
-            eprintln!("{name} from {}: {:?}", NAMES[from], begun.elapsed());
         }
     }
     if lab.mode.kind == Kind::Classic {
