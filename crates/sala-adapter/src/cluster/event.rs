@@ -1,8 +1,12 @@
 //! What an operator should know.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::lock;
 use crate::backend::BackendError;
 use crate::target::{Room, ServerId};
 
@@ -14,7 +18,7 @@ use crate::target::{Room, ServerId};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum ClusterEvent<'a> {
-    /// The broker is reached for the first time, and all is subscribed to.
+    /// The first attempt to connect has succeeded, and all is subscribed to.
     Connected,
     /// The broker cannot be reached, at the start or any more.
     Disconnected {
@@ -25,7 +29,7 @@ pub enum ClusterEvent<'a> {
         /// When the next attempt is made.
         retry: Duration,
     },
-    /// The outage is over, and all is subscribed to again. What was queued is on its way.
+    /// The outage is over (also one at the start), and all is subscribed to. What was queued is on its way.
     Reconnected {
         /// How long it was.
         after: Duration,
@@ -156,5 +160,45 @@ impl fmt::Display for ClusterEvent<'_> {
                 write!(f, "a message for {namespace} made the application panic")
             }
         }
+    }
+}
+
+/// After how long without the next one a row has ended.
+const ROW: Duration = Duration::from_secs(60);
+
+/// What comes in rows.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    SendFailed,
+    Malformed,
+    Lost,
+    Backlogged,
+    Panicked,
+}
+
+/// When each kind was seen last.
+#[derive(Default)]
+pub(super) struct Rows(Mutex<[Option<Instant>; 5]>);
+
+impl Rows {
+    /// Notes one, and says whether it begins a row.
+    pub(super) fn begins(&self, kind: Kind, now: Instant) -> bool {
+        let last = lock(&self.0)[kind as usize].replace(now);
+        last.is_none_or(|last| now.saturating_duration_since(last) > ROW)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_ends_after_a_minute_of_quiet() {
+        let (rows, now) = (Rows::default(), Instant::now());
+        assert!(rows.begins(Kind::Lost, now));
+        assert!(!rows.begins(Kind::Lost, now + ROW));
+        assert!(!rows.begins(Kind::Lost, now + 2 * ROW));
+        assert!(rows.begins(Kind::Malformed, now + 2 * ROW));
+        assert!(rows.begins(Kind::Lost, now + 4 * ROW));
     }
 }
