@@ -51,7 +51,12 @@ impl Fields {
             _ => encode_base64(&data),
         });
         Ok(Self {
-            uid: text(envelope.sender.as_ref().map_or("", |sender| sender.as_str())),
+            uid: text(
+                envelope
+                    .sender
+                    .as_ref()
+                    .map_or("", |sender| sender.as_str()),
+            ),
             nsp: text(envelope.namespace.as_str()),
             kind: message.number().map(u64::from).ok_or_else(inexpressible)?,
             data,
@@ -79,10 +84,17 @@ impl Fields {
         })
     }
 
+    /// How much they weigh, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.uid.len() + self.nsp.len() + self.data.as_ref().map_or(0, Bytes::len)
+    }
+
     /// Reads the message.
     pub(crate) fn decode(&self) -> Result<Envelope, BackendError> {
-        let sender = str::from_utf8(&self.uid).map_err(|_| malformed("the field uid is no text"))?;
-        let namespace = str::from_utf8(&self.nsp).map_err(|_| malformed("the field nsp is no text"))?;
+        let sender =
+            str::from_utf8(&self.uid).map_err(|_| malformed("the field uid is no text"))?;
+        let namespace =
+            str::from_utf8(&self.nsp).map_err(|_| malformed("the field nsp is no text"))?;
         let data = self.data.as_ref().map(plain).transpose()?;
         Ok(Envelope {
             namespace: namespace.into(),

@@ -9,18 +9,17 @@ use sala_adapter::codec;
 use sala_adapter::target::{Room, ServerId};
 use tokio::sync::mpsc;
 
+use super::StreamsOptions;
 use super::entry::Fields;
 use super::id::StreamId;
-use super::options::Options;
-use super::outlet::too_large;
 use super::places::Places;
 use super::reader::{Entry, Gap, Handed, Pace, Read, Reader, first_id, newest};
-use crate::connect::{Commands, Connector, Incoming, Node, Subscriber, Subscription};
+use crate::connect::{Commands, Connector, Incoming, Node, Subscriber, Subscription, too_large};
 use crate::error::failed;
 
 /// The half of [`Streams`](super::Streams) that receives.
 pub struct StreamsInlet {
-    options: Arc<Options>,
+    options: Arc<StreamsOptions>,
     server: ServerId,
     connector: Connector,
     places: Arc<Mutex<Places>>,
@@ -43,7 +42,7 @@ struct Current {
 
 impl StreamsInlet {
     pub(super) fn new(
-        options: Arc<Options>,
+        options: Arc<StreamsOptions>,
         server: ServerId,
         connector: Connector,
         places: Arc<Mutex<Places>>,
@@ -81,6 +80,7 @@ impl StreamsInlet {
     async fn enter(&mut self, namespace: &Room) -> Result<(), BackendError> {
         let stream = self.options.stream_of(namespace.as_str());
         let end = self.end_of(&stream).await?;
+        self.warn_if_unheard(namespace, &stream);
         let place = lock(&self.places).follow(namespace, &stream, end);
         if !self.readers.contains_key(&stream) {
             let node = self.connector.waiting(stream.as_bytes()).await?;
@@ -88,6 +88,18 @@ impl StreamsInlet {
             self.readers.insert(stream, reader);
         }
         self.subscriber.follow(&self.subscriptions(namespace)).await
+    }
+
+    /// Once for each namespace.
+    fn warn_if_unheard(&self, namespace: &Room, stream: &str) {
+        let is_heard = self.options.is_read_by_the_reference(namespace.as_str());
+        if !is_heard && !lock(&self.places).knows(namespace) {
+            tracing::warn!(
+                %namespace,
+                stream,
+                "Node.js servers do not read the stream of this namespace (its hash is negative) and will not hear what others send in it: rename the namespace, or use one stream"
+            );
+        }
     }
 
     /// What the reference asks for with `$`, once: to ask again before each reading would skip what is
@@ -105,7 +117,13 @@ impl StreamsInlet {
             block: self.options.block,
             patience: self.connector.limits().command_timeout,
         };
-        Reader::start(node, stream.into(), place, pace, self.readings_sender.clone())
+        Reader::start(
+            node,
+            stream.into(),
+            place,
+            pace,
+            self.readings_sender.clone(),
+        )
     }
 
     async fn leave(&mut self, namespace: &Room) -> Result<(), BackendError> {
@@ -142,7 +160,7 @@ impl StreamsInlet {
 
     fn deliver(&self, id: StreamId, fields: &Fields) -> Delivery {
         let stream = &self.current.stream;
-        let bytes = fields.data.as_ref().map_or(0, Bytes::len);
+        let bytes = fields.weight();
         let limit = self.connector.limits().max_message;
         if bytes > limit {
             return malformed(stream, id, too_large(bytes, limit));
@@ -180,7 +198,11 @@ impl StreamsInlet {
         // A reader that was ended may have handed over before.
         if self.readers.contains_key(&*stream) {
             let entries = entries.into_iter();
-            self.current = Current { stream, gap, entries };
+            self.current = Current {
+                stream,
+                gap,
+                entries,
+            };
         }
         Ok(())
     }
