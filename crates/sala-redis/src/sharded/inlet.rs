@@ -76,7 +76,7 @@ impl ShardedInlet {
     /// What is to be told of something that came; `None` if nothing.
     fn deliver(&self, incoming: Incoming) -> Option<Delivery> {
         match incoming {
-            Incoming::Message { channel, payload } => self.read(channel, payload.into()),
+            Incoming::Message(message) => self.read(message.channel, message.payload.into()),
             Incoming::TooLarge { channel, bytes } => {
                 Some(malformed(&channel, too_large(bytes, self.max_message)))
             }
