@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use sala_adapter::backend::{BackendError, Delivery, Follow, Inlet};
-use sala_adapter::codec;
+use sala_adapter::codec::{self, CodecError, CodecErrorKind};
+use sala_adapter::message::Envelope;
+use sala_adapter::recovery::Offset;
 use sala_adapter::target::{Room, ServerId};
 use tokio::sync::mpsc;
 
@@ -139,38 +140,30 @@ impl StreamsInlet {
         if let Some(gap) = self.current.gap.take() {
             return Some(self.report(gap));
         }
-        let mut places = lock(&self.places);
-        for entry in self.current.entries.by_ref() {
-            let stream = &self.current.stream;
-            let fields = match Fields::from_pairs(entry.pairs) {
-                Ok(fields) => fields,
-                Err(error) => {
-                    places.pass(stream, entry.id, None);
-                    return Some(malformed(stream, entry.id, error));
-                }
-            };
-            let namespace = std::str::from_utf8(&fields.nsp).ok().map(Room::from);
-            let is_followed = places.pass(stream, entry.id, namespace.as_ref());
-            if is_followed && fields.uid != self.server.as_bytes() {
-                return Some(self.deliver(entry.id, &fields));
+        while let Some(entry) = self.current.entries.next() {
+            if let Some(delivery) = self.entry(entry) {
+                return Some(delivery);
             }
         }
         None
     }
 
-    fn deliver(&self, id: StreamId, fields: &Fields) -> Delivery {
+    fn entry(&self, Entry { id, pairs }: Entry) -> Option<Delivery> {
         let stream = &self.current.stream;
-        let bytes = fields.weight();
-        let limit = self.connector.limits().max_message;
-        if bytes > limit {
-            return malformed(stream, id, too_large(bytes, limit));
-        }
-        match fields.decode() {
-            Ok(envelope) => Delivery::Message {
-                envelope,
-                offset: Some(id.into()),
-            },
-            Err(error) => malformed(stream, id, error),
+        let source = || format!("{stream} {id}");
+        let fields = Fields::from_pairs(pairs);
+        let namespace = fields.as_ref().ok().and_then(Fields::namespace);
+        let is_followed = lock(&self.places).pass(stream, id, namespace.as_ref());
+        match fields {
+            Err(error) => Some(malformed(&source(), error.into())),
+            Ok(fields) if !is_followed || fields.uid == self.server.as_bytes() => None,
+            Ok(fields) => {
+                let limit = self.connector.limits().max_message;
+                match fields.weight() {
+                    bytes if bytes > limit => Some(malformed(&source(), too_large(bytes, limit))),
+                    _ => self.told(&source(), fields.decode(), Some(id.into())),
+                }
+            }
         }
     }
 
@@ -207,26 +200,39 @@ impl StreamsInlet {
         Ok(())
     }
 
-    fn published(&self, incoming: Incoming) -> Delivery {
+    /// What is to be told of something that was published; `None` if nothing.
+    fn published(&self, incoming: Incoming) -> Option<Delivery> {
         match incoming {
-            Incoming::Message { channel, payload } => {
-                match codec::decode(&Bytes::from(payload), None) {
-                    Ok(envelope) => Delivery::Message {
-                        envelope,
-                        offset: None,
-                    },
-                    Err(error) => Delivery::Malformed {
-                        source: String::from_utf8_lossy(&channel).into(),
-                        error: error.into(),
-                    },
-                }
+            Incoming::Message(message) => {
+                let envelope = codec::decode(&message.payload.into(), None);
+                self.told(&String::from_utf8_lossy(&message.channel), envelope, None)
             }
-            Incoming::TooLarge { channel, bytes } => Delivery::Malformed {
-                source: String::from_utf8_lossy(&channel).into(),
-                error: too_large(bytes, self.connector.limits().max_message),
-            },
-            Incoming::Lost(reason) => Delivery::Lost {
+            Incoming::TooLarge { channel, bytes } => {
+                let error = too_large(bytes, self.connector.limits().max_message);
+                Some(malformed(&String::from_utf8_lossy(&channel), error))
+            }
+            Incoming::Lost(reason) => Some(Delivery::Lost {
                 reason: reason.into(),
+            }),
+        }
+    }
+
+    /// A message, if it is for a namespace that is followed and of a type that we know.
+    fn told(
+        &self,
+        source: &str,
+        envelope: Result<Envelope, CodecError>,
+        offset: Option<Offset>,
+    ) -> Option<Delivery> {
+        match envelope {
+            Ok(envelope) => {
+                let is_followed = lock(&self.places).knows(&envelope.namespace);
+                is_followed.then_some(Delivery::Message { envelope, offset })
+            }
+            Err(error) => match error.kind() {
+                // From a newer server.
+                CodecErrorKind::UnknownType(_) => None,
+                _ => Some(malformed(source, error.into())),
             },
         }
     }
@@ -253,15 +259,28 @@ impl Inlet for StreamsInlet {
             }
             tokio::select! {
                 Some(handed) = self.readings.recv() => self.take(handed)?,
-                incoming = self.subscriber.recv() => return incoming.map(|incoming| self.published(incoming)),
+                incoming = self.subscriber.recv() => {
+                    if let Some(delivery) = self.published(incoming?) {
+                        return Ok(delivery);
+                    }
+                }
             }
+        }
+    }
+
+    async fn close(&mut self) {
+        self.readers.clear();
+        let namespaces = lock(&self.places).leave_all();
+        for namespace in namespaces {
+            // If it fails, the connection is gone, and its subscriptions with it.
+            let _ = self.subscriber.leave(&self.subscriptions(&namespace)).await;
         }
     }
 }
 
-fn malformed(stream: &str, id: StreamId, error: BackendError) -> Delivery {
+fn malformed(source: &str, error: BackendError) -> Delivery {
     Delivery::Malformed {
-        source: format!("{stream} {id}").into(),
+        source: source.into(),
         error,
     }
 }

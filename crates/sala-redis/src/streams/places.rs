@@ -72,6 +72,12 @@ impl Places {
         Some(stream)
     }
 
+    /// Follows nothing any more. Returns what was followed.
+    pub(super) fn leave_all(&mut self) -> Vec<Room> {
+        self.streams.clear();
+        self.namespaces.drain().map(|(namespace, _)| namespace).collect()
+    }
+
     /// Goes past an entry. Returns whether it is for a namespace that is followed.
     pub(super) fn pass(&mut self, stream: &str, id: StreamId, namespace: Option<&Room>) -> bool {
         if let Some(place) = self.streams.get_mut(stream) {
