@@ -96,8 +96,11 @@ impl Fields {
 
     /// Reads the message.
     pub(crate) fn decode(&self) -> Result<Envelope, CodecError> {
-        let sender = str::from_utf8(&self.uid).map_err(|_| malformed("the field uid is no text"))?;
-        let namespace = self.namespace().ok_or_else(|| malformed("the field nsp is no text"))?;
+        let sender =
+            str::from_utf8(&self.uid).map_err(|_| malformed("the field uid is no text"))?;
+        let namespace = self
+            .namespace()
+            .ok_or_else(|| malformed("the field nsp is no text"))?;
         let data = self.data.as_ref().map(plain).transpose()?;
         Ok(Envelope {
             namespace,

@@ -75,7 +75,10 @@ impl Places {
     /// Follows nothing any more. Returns what was followed.
     pub(super) fn leave_all(&mut self) -> Vec<Room> {
         self.streams.clear();
-        self.namespaces.drain().map(|(namespace, _)| namespace).collect()
+        self.namespaces
+            .drain()
+            .map(|(namespace, _)| namespace)
+            .collect()
     }
 
     /// Goes past an entry. Returns whether it is for a namespace that is followed.

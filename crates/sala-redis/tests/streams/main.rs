@@ -5,13 +5,13 @@
 mod support;
 
 mod delivery;
-
+mod hostile;
 mod once;
-
+mod outage;
 mod proxy;
-
-
-
+mod recovery;
+#[cfg(feature = "cluster")]
+mod topologies;
 
 use std::time::Duration;
 
@@ -41,6 +41,18 @@ fn named(name: impl AsRef<str>) -> Message {
 /// Events `from`, `from + 1`, and so on.
 fn numbered(from: usize, count: usize) -> Vec<Message> {
     (from..from + count).map(|i| named(i.to_string())).collect()
+}
+
+/// Whether offsets come in the order of the stream: as numbers, not as text.
+fn are_in_order(offsets: &[Offset]) -> bool {
+    let parts = |offset: &Offset| {
+        let (ms, seq) = offset.as_str().split_once('-').expect("two numbers");
+        (
+            ms.parse::<u64>().expect("a number"),
+            seq.parse::<u64>().expect("a number"),
+        )
+    };
+    offsets.is_sorted_by(|one, other| parts(one) < parts(other))
 }
 
 impl Server {

@@ -44,7 +44,11 @@ impl Proxy {
         });
         let mut task = JoinSet::new();
         task.spawn(accept(listener, redis, fuse.clone()));
-        Self { addr, fuse, _task: task }
+        Self {
+            addr,
+            fuse,
+            _task: task,
+        }
     }
 
     pub fn url(&self) -> String {

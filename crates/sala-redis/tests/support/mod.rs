@@ -40,7 +40,9 @@ impl<B: Backend> Node<B> {
 
     /// The same on a server that has these rooms.
     pub async fn with_rooms(id: &str, mut backend: B, rooms: &[&str]) -> Self {
-        let rooms = rooms.iter().map(|room| ("/".to_owned(), (*room).to_owned()));
+        let rooms = rooms
+            .iter()
+            .map(|room| ("/".to_owned(), (*room).to_owned()));
         let context = Context {
             server: id.into(),
             rooms: Arc::new(Rooms(rooms.collect())),
@@ -110,7 +112,11 @@ impl<B: Backend> Node<B> {
         parcel.envelope.recipient = Some(ServerId::from(to));
         let mut batch = [parcel];
         self.outlet.send(&mut batch).await.expect("sent");
-        assert!(matches!(batch[0].state, State::Sent(_)), "{:?}", batch[0].state);
+        assert!(
+            matches!(batch[0].state, State::Sent(_)),
+            "{:?}",
+            batch[0].state
+        );
     }
 
     pub async fn recv(&mut self) -> Result<Delivery, BackendError> {
