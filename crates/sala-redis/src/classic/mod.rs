@@ -37,7 +37,7 @@ const NAME: &str = "redis classic pub/sub";
 ///
 /// Redis keeps nothing: what is sent while a server's connection is down, this server does not hear.
 ///
-/// With access rules (ACL) the user needs `+hello +ping +client|setinfo +subscribe +unsubscribe
+/// With access rules (ACL) the user needs `+hello +ping +subscribe +unsubscribe
 /// +psubscribe +punsubscribe +publish +pubsub|numsub`, `+cluster|slots` in a Cluster, and the channels
 /// `&socket.io#* &socket.io-request#* &socket.io-response#*`; a pattern counts as itself, so the rule has to
 /// have the same text as the pattern that is followed, or be `allchannels`.

@@ -1,5 +1,13 @@
 //! Two servers and no base: the halves of a backend, driven by hand.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test takes what it needs"
+)]
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
