@@ -209,6 +209,27 @@ pub trait Inlet: Send + 'static {
     /// *Cancel safety:* dropped only when the link is given up.
     fn follow(&mut self, change: &Follow) -> impl Future<Output = Result<(), BackendError>> + Send;
 
+    /// The same for several changes, in their order: what the base calls, with at most 256 at once. Worth
+    /// another implementation where the broker takes many in one round trip: after an outage there is one for
+    /// each room.
+    ///
+    /// # Errors
+    ///
+    /// As [`follow`](Self::follow).
+    ///
+    /// *Cancel safety:* as [`follow`](Self::follow).
+    fn follow_all(
+        &mut self,
+        changes: &[Follow],
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        async move {
+            for change in changes {
+                self.follow(change).await?;
+            }
+            Ok(())
+        }
+    }
+
     /// The next message.
     ///
     /// # Errors
