@@ -209,15 +209,14 @@ pub trait Inlet: Send + 'static {
     /// *Cancel safety:* dropped only when the link is given up.
     fn follow(&mut self, change: &Follow) -> impl Future<Output = Result<(), BackendError>> + Send;
 
-    /// The same for several changes, in their order: what the base calls, with at most 256 at once. Worth
-    /// another implementation where the broker takes many in one round trip: after an outage there is one for
-    /// each room.
+    /// Makes several changes in their order; a backend may make them at once. As [`follow`](Self::follow)
+    /// for each otherwise.
     ///
     /// # Errors
     ///
-    /// As [`follow`](Self::follow).
+    /// If the link has failed.
     ///
-    /// *Cancel safety:* as [`follow`](Self::follow).
+    /// *Cancel safety:* dropped only when the link is given up.
     fn follow_all(
         &mut self,
         changes: &[Follow],
