@@ -55,9 +55,7 @@ impl<I: Inlet> Reader<I> {
         let Some(changes) = self.shared.follows.take(CHANGES) else {
             return Ok(false);
         };
-        for follow in &changes.follows {
-            self.inlet.follow(follow).await?;
-        }
+        self.inlet.follow_all(&changes.follows).await?;
         self.shared.follows.applied(&changes);
         Ok(true)
     }

@@ -29,7 +29,7 @@ use sala_adapter::{BackendError, BackendErrorKind};
 
 pub(crate) use self::commands::{Commands, Keyed};
 pub(crate) use self::publish::{Post, Publisher, Way, too_large};
-pub(crate) use self::queue::Incoming;
+pub(crate) use self::queue::{Incoming, Message};
 pub(crate) use self::subscriber::{Subscriber, Subscription};
 use crate::Redis;
 use crate::error::failed;

@@ -10,12 +10,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) enum Incoming {
     /// A message on a channel.
-    Message {
-        /// The channel it was sent to.
-        channel: Vec<u8>,
-        /// The message.
-        payload: Vec<u8>,
-    },
+    Message(Message),
     /// A message that is larger than this server takes.
     TooLarge {
         /// The channel it was sent to.
@@ -25,6 +20,29 @@ pub(crate) enum Incoming {
     },
     /// Messages were lost.
     Lost(String),
+}
+
+/// A message on a channel.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// The channel it was sent to.
+    pub(crate) channel: Vec<u8>,
+    /// The pattern by which it is received, if it is by one.
+    pub(crate) pattern: Option<Vec<u8>>,
+    /// What was sent.
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Message {
+    /// The name of the subscription by which it came.
+    pub(crate) fn subscription(&self) -> &[u8] {
+        self.pattern.as_ref().unwrap_or(&self.channel)
+    }
+
+    fn bytes(&self) -> usize {
+        let pattern = self.pattern.as_ref().map_or(0, Vec::len);
+        self.channel.len() + pattern + self.payload.len() + OVERHEAD
+    }
 }
 
 /// Between the task that reads a connection, which must not wait, and the one that applies messages.
@@ -58,19 +76,17 @@ impl Queue {
     }
 
     /// Takes a message, unless the queue has ended.
-    pub(crate) fn message(&self, channel: Vec<u8>, payload: Vec<u8>) {
+    pub(crate) fn message(&self, message: Message) {
         let mut state = self.state();
         if state.ended {
             return;
         }
-        let bytes = channel.len() + payload.len() + OVERHEAD;
+        let bytes = message.bytes();
         if state.bytes + bytes > self.limit {
             self.overflow(&mut state);
         } else {
             state.bytes += bytes;
-            state
-                .items
-                .push_back(Incoming::Message { channel, payload });
+            state.items.push_back(Incoming::Message(message));
         }
         drop(state);
         self.arrived.notify_one();
@@ -136,8 +152,8 @@ impl Queue {
     fn try_next(&self) -> Option<Result<Incoming, BackendError>> {
         let mut state = self.state();
         if let Some(item) = state.items.pop_front() {
-            if let Incoming::Message { channel, payload } = &item {
-                state.bytes -= channel.len() + payload.len() + OVERHEAD;
+            if let Incoming::Message(message) = &item {
+                state.bytes -= message.bytes();
             }
             return Some(Ok(item));
         }
@@ -159,17 +175,25 @@ impl Queue {
 mod tests {
     use super::*;
 
+    fn message(payload: Vec<u8>) -> Message {
+        Message {
+            channel: b"c".to_vec(),
+            pattern: None,
+            payload,
+        }
+    }
+
     #[tokio::test]
     async fn what_waits_is_bounded_and_the_loss_is_told_in_its_place() {
         let queue = Queue::new(3 * (OVERHEAD + 11));
         for i in 0..10u8 {
-            queue.message(b"c".to_vec(), vec![i; 10]);
+            queue.message(message(vec![i; 10]));
         }
         for i in 0..3u8 {
-            let Ok(Incoming::Message { payload, .. }) = queue.next().await else {
+            let Ok(Incoming::Message(message)) = queue.next().await else {
                 panic!("message {i}")
             };
-            assert_eq!(payload[0], i);
+            assert_eq!(message.payload[0], i);
         }
         assert!(matches!(queue.next().await, Ok(Incoming::Lost(_))));
         let error = queue.next().await.expect_err("the end");
@@ -180,10 +204,10 @@ mod tests {
     #[tokio::test]
     async fn what_came_before_the_end_can_still_be_taken() {
         let queue = Queue::new(1000);
-        queue.message(Vec::new(), Vec::new());
+        queue.message(message(Vec::new()));
         queue.end(BackendError::new(BackendErrorKind::Unreachable, "gone"));
-        queue.message(Vec::new(), Vec::new());
-        assert!(matches!(queue.next().await, Ok(Incoming::Message { .. })));
+        queue.message(message(Vec::new()));
+        assert!(matches!(queue.next().await, Ok(Incoming::Message(_))));
         assert_eq!(queue.next().await.expect_err("the end").to_string(), "gone");
         assert!(queue.next().await.is_err());
     }

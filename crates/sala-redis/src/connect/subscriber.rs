@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::commands::send;
-use super::queue::{Incoming, Queue};
+use super::queue::{Incoming, Message, Queue};
 use super::{Connector, Node};
 use crate::error::failed;
 
@@ -231,11 +231,8 @@ impl Pushes {
     fn take(&self, info: PushInfo) -> Result<(), redis::aio::SendError> {
         let mut data = info.data.into_iter();
         match info.kind {
-            PushKind::Message | PushKind::SMessage => self.message(data.next(), data.next()),
-            PushKind::PMessage => {
-                let _pattern = data.next();
-                self.message(data.next(), data.next());
-            }
+            PushKind::Message | PushKind::SMessage => self.message(None, data),
+            PushKind::PMessage => self.message(data.next(), data),
             PushKind::SUnsubscribe => {
                 if let Some(Value::BulkString(channel)) = data.next() {
                     let _ = self.events.send(Event::Ended(self.node, channel));
@@ -249,17 +246,26 @@ impl Pushes {
         Ok(())
     }
 
-    fn message(&self, channel: Option<Value>, payload: Option<Value>) {
-        let (Some(Value::BulkString(channel)), Some(Value::BulkString(payload))) =
-            (channel, payload)
-        else {
+    fn message(&self, pattern: Option<Value>, mut rest: impl Iterator<Item = Value>) {
+        let (Some(channel), Some(payload)) = (bytes(rest.next()), bytes(rest.next())) else {
             return;
         };
         if payload.len() > self.max_message {
             self.queue.too_large(channel, payload.len());
         } else {
-            self.queue.message(channel, payload);
+            self.queue.message(Message {
+                channel,
+                pattern: bytes(pattern),
+                payload,
+            });
         }
+    }
+}
+
+fn bytes(value: Option<Value>) -> Option<Vec<u8>> {
+    match value {
+        Some(Value::BulkString(bytes)) => Some(bytes),
+        _ => None,
     }
 }
 

@@ -38,21 +38,31 @@ impl ShardedInlet {
         }
     }
 
-    async fn begin(&mut self, namespace: &Room, names: Vec<String>) -> Result<(), BackendError> {
+    /// Notes a change, and returns what Redis has to be told of it.
+    fn change(&mut self, change: &Follow) -> (bool, Vec<Subscription>) {
+        match change {
+            Follow::Namespace(namespace) => (true, self.begin(namespace, None)),
+            Follow::LeaveNamespace(namespace) => (false, self.end(namespace, None)),
+            Follow::Room { namespace, room } => (true, self.begin(namespace, Some(room))),
+            Follow::LeaveRoom { namespace, room } => (false, self.end(namespace, Some(room))),
+        }
+    }
+
+    fn begin(&mut self, namespace: &Room, room: Option<&Room>) -> Vec<Subscription> {
         let mut new = Vec::new();
-        for name in names {
+        for name in self.names(namespace, room) {
             let owners = self.followed.entry(name.clone().into_bytes()).or_default();
             if owners.is_empty() {
                 new.push(Subscription::shard(name));
             }
             owners.push(namespace.clone());
         }
-        self.subscriber.follow(&new).await
+        new
     }
 
-    async fn end(&mut self, namespace: &Room, names: Vec<String>) -> Result<(), BackendError> {
+    fn end(&mut self, namespace: &Room, room: Option<&Room>) -> Vec<Subscription> {
         let mut old = Vec::new();
-        for name in names {
+        for name in self.names(namespace, room) {
             let Some(owners) = self.followed.get_mut(name.as_bytes()) else {
                 continue;
             };
@@ -64,19 +74,33 @@ impl ShardedInlet {
                 old.push(Subscription::shard(name));
             }
         }
-        self.subscriber.leave(&old).await
+        old
     }
 
-    fn of_namespace(&self, namespace: &Room) -> Vec<String> {
-        let namespace = namespace.as_str();
-        let answers = self.channels.within(namespace, self.server.as_str());
-        vec![self.channels.namespace(namespace), answers]
+    /// The channels of a room, or of the namespace itself.
+    fn names(&self, namespace: &Room, room: Option<&Room>) -> Vec<String> {
+        let (channels, namespace) = (&self.channels, namespace.as_str());
+        match room {
+            Some(room) => vec![channels.within(namespace, room.as_str())],
+            None => vec![
+                channels.within(namespace, self.server.as_str()),
+                channels.namespace(namespace),
+            ],
+        }
+    }
+
+    async fn tell(&self, begin: bool, what: &[Subscription]) -> Result<(), BackendError> {
+        match (what, begin) {
+            ([], _) => Ok(()),
+            (what, true) => self.subscriber.follow(what).await,
+            (what, false) => self.subscriber.leave(what).await,
+        }
     }
 
     /// What is to be told of something that came; `None` if nothing.
     fn deliver(&self, incoming: Incoming) -> Option<Delivery> {
         match incoming {
-            Incoming::Message { channel, payload } => self.read(channel, payload.into()),
+            Incoming::Message(message) => self.read(message.channel, message.payload.into()),
             Incoming::TooLarge { channel, bytes } => {
                 Some(malformed(&channel, too_large(bytes, self.max_message)))
             }
@@ -113,22 +137,22 @@ fn malformed(channel: &[u8], error: BackendError) -> Delivery {
 
 impl Inlet for ShardedInlet {
     async fn follow(&mut self, change: &Follow) -> Result<(), BackendError> {
-        match change {
-            Follow::Namespace(namespace) => {
-                self.begin(namespace, self.of_namespace(namespace)).await
+        self.follow_all(std::slice::from_ref(change)).await
+    }
+
+    /// Changes of the same kind that follow each other cost one round trip: a server that comes back has
+    /// thousands of rooms.
+    async fn follow_all(&mut self, changes: &[Follow]) -> Result<(), BackendError> {
+        let (mut kind, mut pending) = (true, Vec::new());
+        for change in changes {
+            let (begin, what) = self.change(change);
+            if begin != kind {
+                self.tell(kind, &std::mem::take(&mut pending)).await?;
+                kind = begin;
             }
-            Follow::LeaveNamespace(namespace) => {
-                self.end(namespace, self.of_namespace(namespace)).await
-            }
-            Follow::Room { namespace, room } => {
-                let name = self.channels.within(namespace.as_str(), room.as_str());
-                self.begin(namespace, vec![name]).await
-            }
-            Follow::LeaveRoom { namespace, room } => {
-                let name = self.channels.within(namespace.as_str(), room.as_str());
-                self.end(namespace, vec![name]).await
-            }
+            pending.extend(what);
         }
+        self.tell(kind, &pending).await
     }
 
     async fn recv(&mut self) -> Result<Delivery, BackendError> {
@@ -147,6 +171,6 @@ impl Inlet for ShardedInlet {
             .map(|(name, _)| Subscription::shard(name));
         let all: Vec<_> = all.collect();
         // If it fails, the connection is gone, and its subscriptions with it.
-        let _ = self.subscriber.leave(&all).await;
+        let _ = self.tell(false, &all).await;
     }
 }

@@ -28,7 +28,7 @@ const NAME: &str = "redis sharded pub/sub";
 ///
 /// Redis keeps nothing: what is sent while a server's connection is down, this server does not hear.
 ///
-/// With access rules (ACL) the user needs `+hello +ping +client|setinfo +ssubscribe +sunsubscribe
+/// With access rules (ACL) the user needs `+hello +ping +ssubscribe +sunsubscribe
 /// +spublish +pubsub|shardnumsub`, `+cluster|slots` in a Cluster, and the channels `&socket.io#*`.
 ///
 /// ```no_run
