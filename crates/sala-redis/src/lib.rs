@@ -18,4 +18,4 @@ pub use self::named::Redis;
 #[cfg(feature = "sharded")]
 pub use self::sharded::{Sharded, ShardedInlet, ShardedOptions, ShardedOutlet, SubscriptionMode};
 #[cfg(feature = "streams")]
-pub use self::streams::{Streams, StreamsInlet, StreamsOutlet};
+pub use self::streams::{Streams, StreamsInlet, StreamsOptions, StreamsOutlet};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use sala_adapter::adapter::BoxFuture;
 use sala_adapter::backend::{BackendError, Counter};
 
-use super::options::Options;
+use super::StreamsOptions;
 use crate::connect::Commands;
 use crate::numsub;
 
 /// Each server subscribes once to the channel of a namespace.
 pub(super) struct SubscriberCount {
-    pub(super) options: Arc<Options>,
+    pub(super) options: Arc<StreamsOptions>,
     pub(super) commands: Commands,
 }
 

@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use sala_adapter::backend::{BackendError, BackendErrorKind};
-use sala_adapter::codec::{self, CodecError, Form};
+use sala_adapter::codec::{self, CodecError, CodecErrorKind, Form};
 use sala_adapter::message::{Envelope, Message};
+use sala_adapter::target::Room;
 
 /// Base64 as the reference writes it; on the way in, text without padding is taken as well.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -51,7 +51,12 @@ impl Fields {
             _ => encode_base64(&data),
         });
         Ok(Self {
-            uid: text(envelope.sender.as_ref().map_or("", |sender| sender.as_str())),
+            uid: text(
+                envelope
+                    .sender
+                    .as_ref()
+                    .map_or("", |sender| sender.as_str()),
+            ),
             nsp: text(envelope.namespace.as_str()),
             kind: message.number().map(u64::from).ok_or_else(inexpressible)?,
             data,
@@ -59,7 +64,7 @@ impl Fields {
     }
 
     /// Sorts the fields of an entry, which come in any order and among others: names and values by turns.
-    pub(crate) fn from_pairs(pairs: Vec<Bytes>) -> Result<Self, BackendError> {
+    pub(crate) fn from_pairs(pairs: Vec<Bytes>) -> Result<Self, CodecError> {
         let (mut uid, mut nsp, mut kind, mut data) = (None, None, None, None);
         let mut pairs = pairs.into_iter();
         while let (Some(name), Some(value)) = (pairs.next(), pairs.next()) {
@@ -73,19 +78,32 @@ impl Fields {
         }
         Ok(Self {
             uid: uid.unwrap_or_default(),
-            nsp: nsp.ok_or_else(|| malformed("an entry without a field nsp"))?,
+            nsp: nsp.ok_or_else(|| malformed("an entry without the field nsp"))?,
             kind: kind.ok_or_else(|| malformed("an entry whose field type is no number"))?,
             data,
         })
     }
 
+    /// How much they weigh, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.uid.len() + self.nsp.len() + self.data.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The namespace, if it is text.
+    pub(crate) fn namespace(&self) -> Option<Room> {
+        str::from_utf8(&self.nsp).ok().map(Room::from)
+    }
+
     /// Reads the message.
-    pub(crate) fn decode(&self) -> Result<Envelope, BackendError> {
-        let sender = str::from_utf8(&self.uid).map_err(|_| malformed("the field uid is no text"))?;
-        let namespace = str::from_utf8(&self.nsp).map_err(|_| malformed("the field nsp is no text"))?;
+    pub(crate) fn decode(&self) -> Result<Envelope, CodecError> {
+        let sender =
+            str::from_utf8(&self.uid).map_err(|_| malformed("the field uid is no text"))?;
+        let namespace = self
+            .namespace()
+            .ok_or_else(|| malformed("the field nsp is no text"))?;
         let data = self.data.as_ref().map(plain).transpose()?;
         Ok(Envelope {
-            namespace: namespace.into(),
+            namespace,
             sender: (!sender.is_empty()).then(|| sender.into()),
             recipient: None,
             message: codec::decode_data(self.kind, data.as_ref())?,
@@ -94,7 +112,7 @@ impl Fields {
 }
 
 /// The field `data` as JSON text or MessagePack.
-fn plain(data: &Bytes) -> Result<Bytes, BackendError> {
+fn plain(data: &Bytes) -> Result<Bytes, CodecError> {
     if data.first() == Some(&b'{') {
         return Ok(data.clone());
     }
@@ -117,11 +135,10 @@ fn number(digits: &[u8]) -> Option<u64> {
     str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn malformed(message: &str) -> BackendError {
-    BackendError::new(BackendErrorKind::Malformed, message)
+fn malformed(message: &str) -> CodecError {
+    CodecError::new(CodecErrorKind::Malformed, message)
 }
 
 fn inexpressible() -> CodecError {
-    let text = "this message is only known to the classic Redis adapter";
-    CodecError::new(codec::CodecErrorKind::Malformed, text)
+    malformed("this message is only known to the classic Redis adapter")
 }

@@ -3,24 +3,24 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use sala_adapter::backend::{BackendError, Delivery, Follow, Inlet};
-use sala_adapter::codec;
+use sala_adapter::codec::{self, CodecError, CodecErrorKind};
+use sala_adapter::message::Envelope;
+use sala_adapter::recovery::Offset;
 use sala_adapter::target::{Room, ServerId};
 use tokio::sync::mpsc;
 
+use super::StreamsOptions;
 use super::entry::Fields;
 use super::id::StreamId;
-use super::options::Options;
-use super::outlet::too_large;
 use super::places::Places;
 use super::reader::{Entry, Gap, Handed, Pace, Read, Reader, first_id, newest};
-use crate::connect::{Commands, Connector, Incoming, Node, Subscriber, Subscription};
+use crate::connect::{Commands, Connector, Incoming, Node, Subscriber, Subscription, too_large};
 use crate::error::failed;
 
 /// The half of [`Streams`](super::Streams) that receives.
 pub struct StreamsInlet {
-    options: Arc<Options>,
+    options: Arc<StreamsOptions>,
     server: ServerId,
     connector: Connector,
     places: Arc<Mutex<Places>>,
@@ -43,7 +43,7 @@ struct Current {
 
 impl StreamsInlet {
     pub(super) fn new(
-        options: Arc<Options>,
+        options: Arc<StreamsOptions>,
         server: ServerId,
         connector: Connector,
         places: Arc<Mutex<Places>>,
@@ -81,6 +81,7 @@ impl StreamsInlet {
     async fn enter(&mut self, namespace: &Room) -> Result<(), BackendError> {
         let stream = self.options.stream_of(namespace.as_str());
         let end = self.end_of(&stream).await?;
+        self.warn_if_unheard(namespace, &stream);
         let place = lock(&self.places).follow(namespace, &stream, end);
         if !self.readers.contains_key(&stream) {
             let node = self.connector.waiting(stream.as_bytes()).await?;
@@ -88,6 +89,18 @@ impl StreamsInlet {
             self.readers.insert(stream, reader);
         }
         self.subscriber.follow(&self.subscriptions(namespace)).await
+    }
+
+    /// Once for each namespace.
+    fn warn_if_unheard(&self, namespace: &Room, stream: &str) {
+        let is_heard = self.options.is_read_by_the_reference(namespace.as_str());
+        if !is_heard && !lock(&self.places).knows(namespace) {
+            tracing::warn!(
+                %namespace,
+                stream,
+                "Node.js servers do not read the stream of this namespace (its hash is negative) and will not hear what others send in it: rename the namespace, or use one stream"
+            );
+        }
     }
 
     /// What the reference asks for with `$`, once: to ask again before each reading would skip what is
@@ -105,7 +118,13 @@ impl StreamsInlet {
             block: self.options.block,
             patience: self.connector.limits().command_timeout,
         };
-        Reader::start(node, stream.into(), place, pace, self.readings_sender.clone())
+        Reader::start(
+            node,
+            stream.into(),
+            place,
+            pace,
+            self.readings_sender.clone(),
+        )
     }
 
     async fn leave(&mut self, namespace: &Room) -> Result<(), BackendError> {
@@ -121,38 +140,30 @@ impl StreamsInlet {
         if let Some(gap) = self.current.gap.take() {
             return Some(self.report(gap));
         }
-        let mut places = lock(&self.places);
-        for entry in self.current.entries.by_ref() {
-            let stream = &self.current.stream;
-            let fields = match Fields::from_pairs(entry.pairs) {
-                Ok(fields) => fields,
-                Err(error) => {
-                    places.pass(stream, entry.id, None);
-                    return Some(malformed(stream, entry.id, error));
-                }
-            };
-            let namespace = std::str::from_utf8(&fields.nsp).ok().map(Room::from);
-            let is_followed = places.pass(stream, entry.id, namespace.as_ref());
-            if is_followed && fields.uid != self.server.as_bytes() {
-                return Some(self.deliver(entry.id, &fields));
+        while let Some(entry) = self.current.entries.next() {
+            if let Some(delivery) = self.entry(entry) {
+                return Some(delivery);
             }
         }
         None
     }
 
-    fn deliver(&self, id: StreamId, fields: &Fields) -> Delivery {
+    fn entry(&self, Entry { id, pairs }: Entry) -> Option<Delivery> {
         let stream = &self.current.stream;
-        let bytes = fields.data.as_ref().map_or(0, Bytes::len);
-        let limit = self.connector.limits().max_message;
-        if bytes > limit {
-            return malformed(stream, id, too_large(bytes, limit));
-        }
-        match fields.decode() {
-            Ok(envelope) => Delivery::Message {
-                envelope,
-                offset: Some(id.into()),
-            },
-            Err(error) => malformed(stream, id, error),
+        let source = || format!("{stream} {id}");
+        let fields = Fields::from_pairs(pairs);
+        let namespace = fields.as_ref().ok().and_then(Fields::namespace);
+        let is_followed = lock(&self.places).pass(stream, id, namespace.as_ref());
+        match fields {
+            Err(error) => Some(malformed(&source(), error.into())),
+            Ok(fields) if !is_followed || fields.uid == self.server.as_bytes() => None,
+            Ok(fields) => {
+                let limit = self.connector.limits().max_message;
+                match fields.weight() {
+                    bytes if bytes > limit => Some(malformed(&source(), too_large(bytes, limit))),
+                    _ => self.told(&source(), fields.decode(), Some(id.into())),
+                }
+            }
         }
     }
 
@@ -180,31 +191,48 @@ impl StreamsInlet {
         // A reader that was ended may have handed over before.
         if self.readers.contains_key(&*stream) {
             let entries = entries.into_iter();
-            self.current = Current { stream, gap, entries };
+            self.current = Current {
+                stream,
+                gap,
+                entries,
+            };
         }
         Ok(())
     }
 
-    fn published(&self, incoming: Incoming) -> Delivery {
+    /// What is to be told of something that was published; `None` if nothing.
+    fn published(&self, incoming: Incoming) -> Option<Delivery> {
         match incoming {
-            Incoming::Message { channel, payload } => {
-                match codec::decode(&Bytes::from(payload), None) {
-                    Ok(envelope) => Delivery::Message {
-                        envelope,
-                        offset: None,
-                    },
-                    Err(error) => Delivery::Malformed {
-                        source: String::from_utf8_lossy(&channel).into(),
-                        error: error.into(),
-                    },
-                }
+            Incoming::Message(message) => {
+                let envelope = codec::decode(&message.payload.into(), None);
+                self.told(&String::from_utf8_lossy(&message.channel), envelope, None)
             }
-            Incoming::TooLarge { channel, bytes } => Delivery::Malformed {
-                source: String::from_utf8_lossy(&channel).into(),
-                error: too_large(bytes, self.connector.limits().max_message),
-            },
-            Incoming::Lost(reason) => Delivery::Lost {
+            Incoming::TooLarge { channel, bytes } => {
+                let error = too_large(bytes, self.connector.limits().max_message);
+                Some(malformed(&String::from_utf8_lossy(&channel), error))
+            }
+            Incoming::Lost(reason) => Some(Delivery::Lost {
                 reason: reason.into(),
+            }),
+        }
+    }
+
+    /// A message, if it is for a namespace that is followed and of a type that we know.
+    fn told(
+        &self,
+        source: &str,
+        envelope: Result<Envelope, CodecError>,
+        offset: Option<Offset>,
+    ) -> Option<Delivery> {
+        match envelope {
+            Ok(envelope) => {
+                let is_followed = lock(&self.places).knows(&envelope.namespace);
+                is_followed.then_some(Delivery::Message { envelope, offset })
+            }
+            Err(error) => match error.kind() {
+                // From a newer server.
+                CodecErrorKind::UnknownType(_) => None,
+                _ => Some(malformed(source, error.into())),
             },
         }
     }
@@ -231,15 +259,28 @@ impl Inlet for StreamsInlet {
             }
             tokio::select! {
                 Some(handed) = self.readings.recv() => self.take(handed)?,
-                incoming = self.subscriber.recv() => return incoming.map(|incoming| self.published(incoming)),
+                incoming = self.subscriber.recv() => {
+                    if let Some(delivery) = self.published(incoming?) {
+                        return Ok(delivery);
+                    }
+                }
             }
+        }
+    }
+
+    async fn close(&mut self) {
+        self.readers.clear();
+        let namespaces = lock(&self.places).leave_all();
+        for namespace in namespaces {
+            // If it fails, the connection is gone, and its subscriptions with it.
+            let _ = self.subscriber.leave(&self.subscriptions(&namespace)).await;
         }
     }
 }
 
-fn malformed(stream: &str, id: StreamId, error: BackendError) -> Delivery {
+fn malformed(source: &str, error: BackendError) -> Delivery {
     Delivery::Malformed {
-        source: format!("{stream} {id}").into(),
+        source: source.into(),
         error,
     }
 }

@@ -1,7 +1,7 @@
 //! A connection that writes into streams.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use redis::{RedisError, Value};
 use sala_adapter::backend::BackendError;
@@ -27,16 +27,19 @@ impl Lane {
     pub(super) async fn open(
         connector: &Connector,
         name: &str,
-        shared: &Arc<Mutex<Ledger>>,
+        ledger: Option<&Mutex<Ledger>>,
     ) -> Result<Self, BackendError> {
         let mut node = connector.waiting(name.as_bytes()).await?;
-        node.connection.set_response_timeout(connector.limits().command_timeout);
-        let before = lock(shared).writer(name).cloned();
-        if let Some(before) = before {
-            end(&node, &before).await?;
+        let timeout = connector.limits().command_timeout;
+        node.connection.set_response_timeout(timeout);
+        if let Some(ledger) = ledger {
+            let before = lock(ledger).writer(name).cloned();
+            if let Some(before) = before {
+                end(&node, &before).await?;
+            }
+            let now = identify(&node).await?;
+            lock(ledger).set_writer(name, now);
         }
-        let now = identify(&node).await?;
-        lock(shared).replace_writer(name, now);
         Ok(Self { node })
     }
 }
@@ -45,7 +48,11 @@ impl Lane {
 /// number may be somebody else's.
 async fn end(node: &Node, writer: &Writer) -> Result<(), BackendError> {
     let mut kill = redis::cmd("CLIENT");
-    kill.arg("KILL").arg("ID").arg(&writer.id).arg("ADDR").arg(&writer.address);
+    kill.arg("KILL")
+        .arg("ID")
+        .arg(&writer.id)
+        .arg("ADDR")
+        .arg(&writer.address);
     ask(node, &kill).await.map(drop)
 }
 
@@ -83,7 +90,12 @@ pub(super) async fn executed(
     let (mut found, mut from) = (VecDeque::new(), since);
     loop {
         let mut question = redis::cmd("XRANGE");
-        question.arg(stream).arg(from).arg("+").arg("COUNT").arg(PAGE);
+        question
+            .arg(stream)
+            .arg(from)
+            .arg("+")
+            .arg("COUNT")
+            .arg(PAGE);
         let page = entries(node.try_run(&question).await?)?;
         let (length, last) = (page.len(), page.last().map(|entry| entry.id));
         // The first may be the last of the page before.

@@ -48,37 +48,32 @@ impl Ledger {
         self.streams.insert(stream.to_owned(), new);
     }
 
-    /// Entries are about to be written.
-    pub(super) fn depart(&mut self, stream: &str, count: usize) {
+    /// An entry is about to be written.
+    pub(super) fn depart(&mut self, stream: &str) {
         if let Some(written) = self.streams.get_mut(stream) {
-            written.in_flight += count;
+            written.in_flight += 1;
         }
     }
 
-    /// One of them is in the stream.
-    pub(super) fn confirm(&mut self, stream: &str, id: StreamId) {
+    /// What has become of one of them is known: it is in the stream, or it is not.
+    pub(super) fn arrive(&mut self, stream: &str, id: Option<StreamId>) {
         if let Some(written) = self.streams.get_mut(stream) {
-            written.confirmed = written.confirmed.max(id);
+            written.in_flight = written.in_flight.saturating_sub(1);
+            written.confirmed = id.map_or(written.confirmed, |id| written.confirmed.max(id));
         }
     }
 
-    /// What has become of so many of them is known.
-    pub(super) fn arrive(&mut self, stream: &str, count: usize) {
-        if let Some(written) = self.streams.get_mut(stream) {
-            written.in_flight = written.in_flight.saturating_sub(count);
-        }
-    }
-
-    /// Notes who writes now. Returns who did before.
-    pub(super) fn replace_writer(&mut self, lane: &str, new: Option<Writer>) -> Option<Writer> {
-        match new {
-            Some(new) => self.writers.insert(lane.to_owned(), new),
-            None => self.writers.remove(lane),
-        }
-    }
-
+    /// Who writes over a lane.
     pub(super) fn writer(&self, lane: &str) -> Option<&Writer> {
         self.writers.get(lane)
+    }
+
+    /// Notes who does now.
+    pub(super) fn set_writer(&mut self, lane: &str, writer: Option<Writer>) {
+        match writer {
+            Some(writer) => self.writers.insert(lane.to_owned(), writer),
+            None => self.writers.remove(lane),
+        };
     }
 }
 
@@ -87,7 +82,9 @@ impl Writer {
     pub(super) fn parse(info: &str) -> Option<Self> {
         let of = |name: &str| {
             let mut members = info.split_ascii_whitespace();
-            members.find_map(|member| member.strip_prefix(name)).map(str::to_owned)
+            members
+                .find_map(|member| member.strip_prefix(name))
+                .map(str::to_owned)
         };
         Some(Self {
             id: of("id=")?,

@@ -17,140 +17,86 @@ mod store;
 mod vectors;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use sala_adapter::backend::{
-    Backend, BackendError, BackendErrorKind, Context, Link, Members, Profile,
-};
+use sala_adapter::backend::{Backend, BackendError, Context, Link, Members, Profile};
 
 use self::count::SubscriberCount;
 pub use self::inlet::StreamsInlet;
 use self::ledger::Ledger;
-use self::options::Options;
+pub use self::options::StreamsOptions;
 pub use self::outlet::StreamsOutlet;
 use self::places::Places;
 use self::store::SessionStore;
 use crate::Redis;
 use crate::connect::Connector;
 
-/// The cluster over Redis Streams, in the format of `@socket.io/redis-streams-adapter` 0.3, with
-/// connection state recovery.
+/// What the errors call it.
+const NAME: &str = "redis streams";
+
+/// The backend over Redis Streams: what `@socket.io/redis-streams-adapter` 0.3 is for Node.js, connection
+/// state recovery included.
 ///
 /// Broadcasts and commands (join, leave, disconnect) are entries of a stream. Each server reads
-/// the stream at its own pace, and goes on where it stopped when its connection breaks: nothing is lost in an
-/// outage that is shorter than the stream is long, and nothing is delivered or written twice. What waits for an answer
-/// (`fetch_sockets`, events with acknowledgement, server-side events) goes over pub/sub and is lost when
-/// nobody listens.
+/// it at its own pace, and goes on where it stopped when its connection breaks: nothing is lost in an outage
+/// while the stream is long enough ([`max_len`](StreamsOptions::max_len)), and nothing is written or delivered twice.
+/// What waits for an answer (`fetch_sockets`, events with acknowledgement, server-side events) goes over
+/// pub/sub, and is lost for a server that does not listen at that moment.
 ///
-/// Needs Redis 6.2; 7.0 with [`sharded_pubsub`](Self::sharded_pubsub). For one server, a Cluster, and a master
-/// behind Sentinel. Servers of a cluster, and emitters, must agree on everything but `read_count`, `block_time`,
-/// `max_len` and `only_plaintext`. Do not share the channel prefix with a classic or sharded adapter in the
-/// same Redis.
+/// It needs Redis 6.2 or newer, 7.0 with sharded pub/sub; one server, a Cluster, or a master behind Sentinel. Redis
+/// has to keep its data on disk (`appendonly yes`) if messages and sessions are to survive its own restart. After a
+/// failover those that the replica had not received yet are lost; the servers are told.
 ///
-/// A server uses one connection for each stream that it reads, one to write (in a Cluster one for each stream), one
-/// for pub/sub, one for the rest, and with recovery one for sessions.
+/// A server uses a connection for each stream that it reads, one to write (in a Cluster one for each stream),
+/// one for pub/sub, and one for the rest; with recovery also one for sessions.
 ///
+/// With access rules (ACL) the user needs `+hello +ping +client|setinfo +client|info +client|kill +xadd +xread
+/// +xrange +xrevrange +multi +exec +publish +subscribe +unsubscribe +pubsub|numsub +set +getdel`, with sharded pub/sub `+spublish +ssubscribe
+/// +sunsubscribe +pubsub|shardnumsub`, `+cluster|slots` in a Cluster, the keys `~socket.io* ~sio:session:*` and the channels `&socket.io#*`.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), sala_adapter::BackendError> {
+/// use sala_redis::Streams;
+///
+/// let backend = Streams::connect("redis://127.0.0.1:6379").await?;
+///
+/// let backend = Streams::options()
+///     .max_len(50_000)
+///     .connect("redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster")
+///     .await?;
+/// # let _ = backend;
+/// # Ok(())
+/// # }
 /// ```
-/// use sala_redis::{Redis, Streams};
-///
-/// let streams = Streams::new("redis://127.0.0.1:6379").max_len(50_000);
-/// # let _ = streams;
-/// ```
-#[must_use]
 pub struct Streams {
-    redis: Redis,
-    options: Options,
+    options: Arc<StreamsOptions>,
+    connector: Connector,
     places: Arc<Mutex<Places>>,
     ledger: Arc<Mutex<Ledger>>,
 }
 
 impl Streams {
-    /// Streams of this Redis. Connects when the cluster starts.
-    pub fn new(redis: impl Into<Redis>) -> Self {
+    /// With the default [`options`](Self::options).
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamsOptions::connect`].
+    ///
+    /// *Cancel safety:* may be dropped at any time.
+    pub async fn connect(redis: impl Into<Redis>) -> Result<Self, BackendError> {
+        Self::options().connect(redis).await
+    }
+
+    /// The options, with the defaults of the reference.
+    pub fn options() -> StreamsOptions {
+        StreamsOptions::default()
+    }
+
+    fn new(options: StreamsOptions, connector: Connector) -> Self {
         Self {
-            redis: redis.into(),
-            options: Options::default(),
+            options: Arc::new(options),
+            connector,
             places: Arc::default(),
             ledger: Arc::default(),
-        }
-    }
-
-    /// The name of the stream, or what its names begin with if there are several. Default: `socket.io`.
-    pub fn stream_name(mut self, name: impl Into<String>) -> Self {
-        self.options.stream_name = name.into();
-        self
-    }
-
-    /// How many streams there are, so that several nodes of a Cluster share the work: a namespace goes to one of
-    /// `name-0`, `name-1`, … by its name. Default: 1, with the plain name. All servers must have
-    /// the same number.
-    ///
-    /// With more than one, Node.js servers write what concerns some namespaces (about half of those that are
-    /// hashed to other than the first) to streams such as `name--1`, which none of them reads. Sala reads them, so only
-    /// the Node.js servers of such a namespace do not hear; a warning names it.
-    pub fn stream_count(mut self, count: u32) -> Self {
-        self.options.stream_count = count;
-        self
-    }
-
-    /// What the names of the pub/sub channels begin with. Default: `socket.io`.
-    pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.options.channel_prefix = prefix.into();
-        self
-    }
-
-    /// Uses sharded pub/sub for requests and answers, which in a Cluster loads one node instead of
-    /// all. Needs Redis 7.0; the same on all servers. Default: no.
-    pub fn sharded_pubsub(mut self, sharded: bool) -> Self {
-        self.options.sharded = sharded;
-        self
-    }
-
-    /// How many entries a stream keeps, about (Redis drops them a hundred at a time). It bounds
-    /// both how long a server may be away without losing messages, and how long after a disconnection a
-    /// client can be recovered; choose it for your busiest minutes. Default: 10,000.
-    pub fn max_len(mut self, entries: u64) -> Self {
-        self.options.max_len = entries;
-        self
-    }
-
-    /// How many entries are read at once; so many of the largest messages are held in memory. Default: 100.
-    pub fn read_count(mut self, entries: usize) -> Self {
-        self.options.read_count = entries;
-        self
-    }
-
-    /// How long Redis keeps a reader waiting when there is nothing to read. Only says how often it is asked.
-    /// Default: 5 s.
-    pub fn block_time(mut self, time: Duration) -> Self {
-        self.options.block = time;
-        self
-    }
-
-    /// What the keys of saved sessions begin with. Default: `sio:session:`.
-    pub fn session_key_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.options.session_prefix = prefix.into();
-        self
-    }
-
-    /// Promises that events hold no bytes, so that they need not be looked for. Bytes that are sent all the same
-    /// arrive as objects `{type: "Buffer", data: […]}` on the other servers. Default: no.
-    pub fn only_plaintext(mut self, plaintext: bool) -> Self {
-        self.options.only_plaintext = plaintext;
-        self
-    }
-
-    /// How long to wait for answers of other servers if the caller does not say. Default: 5 s, as in
-    /// the reference, where it cannot be set.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.options.request_timeout = timeout;
-        self
-    }
-
-    fn connector(&self) -> Result<Connector, BackendError> {
-        match self.options.mistake() {
-            Some(mistake) => Err(BackendError::new(BackendErrorKind::Misconfigured, mistake)),
-            None => Connector::new(&self.redis),
         }
     }
 }
@@ -160,9 +106,8 @@ impl Backend for Streams {
     type Inlet = StreamsInlet;
 
     fn profile(&self) -> Profile {
-        let options = Arc::new(self.options.clone());
-        let store = SessionStore::new(options, self.connector().map_err(Arc::new));
-        let mut profile = Profile::new("redis streams", Members::Counted);
+        let store = SessionStore::new(self.options.clone(), self.connector.clone());
+        let mut profile = Profile::new(NAME, Members::Counted);
         profile.request_timeout = self.options.request_timeout;
         profile.recovery = Some(Arc::new(store));
         profile
@@ -172,39 +117,32 @@ impl Backend for Streams {
         &mut self,
         context: &Context,
     ) -> Result<Link<StreamsOutlet, StreamsInlet>, BackendError> {
-        let connector = self.connector()?;
-        match self.options.sharded {
-            true => connector.check("sharded pub/sub", (7, 0)).await?,
-            false => connector.check("the streams backend", (6, 2)).await?,
-        }
-        let options = Arc::new(self.options.clone());
+        let (options, connector) = (&self.options, &self.connector);
         let commands = connector.commands().await?;
         let subscriber = match options.sharded {
             true => connector.shard_subscriber().await?,
             false => connector.subscriber().await?,
         };
-        let published = connector.is_cluster().then(|| commands.clone());
-        let server = context.server.clone();
         let counter = SubscriberCount {
             options: options.clone(),
             commands: commands.clone(),
         };
+        let inlet = StreamsInlet::new(
+            options.clone(),
+            context.server.clone(),
+            connector.clone(),
+            self.places.clone(),
+            subscriber,
+            commands,
+        );
         Ok(Link {
-            outlet: StreamsOutlet::new(
+            outlet: StreamsOutlet::of_server(
                 options.clone(),
-                server.clone(),
                 connector.clone(),
+                context.server.clone(),
                 self.ledger.clone(),
-                published,
             ),
-            inlet: StreamsInlet::new(
-                options,
-                server,
-                connector,
-                self.places.clone(),
-                subscriber,
-                commands,
-            ),
+            inlet,
             counter: Some(Arc::new(counter)),
         })
     }

@@ -42,14 +42,22 @@ impl Places {
         self.streams.retain(|stream, _| is_used(stream));
     }
 
+    /// Whether a namespace was followed before.
+    pub(super) fn knows(&self, namespace: &Room) -> bool {
+        self.namespaces.contains_key(namespace)
+    }
+
     /// Follows a namespace of a stream whose last entry is `now`. Returns where to begin to read the
     /// stream: where the last connection broke, or else at its end.
     pub(super) fn follow(&mut self, namespace: &Room, stream: &str, now: StreamId) -> StreamId {
-        let followed = self.namespaces.entry(namespace.clone()).or_insert(Followed {
-            stream: stream.to_owned(),
-            since: now,
-            claimed: true,
-        });
+        let followed = self
+            .namespaces
+            .entry(namespace.clone())
+            .or_insert(Followed {
+                stream: stream.to_owned(),
+                since: now,
+                claimed: true,
+            });
         followed.claimed = true;
         *self.streams.entry(stream.to_owned()).or_insert(now)
     }
@@ -62,6 +70,15 @@ impl Places {
         }
         self.streams.remove(&stream);
         Some(stream)
+    }
+
+    /// Follows nothing any more. Returns what was followed.
+    pub(super) fn leave_all(&mut self) -> Vec<Room> {
+        self.streams.clear();
+        self.namespaces
+            .drain()
+            .map(|(namespace, _)| namespace)
+            .collect()
     }
 
     /// Goes past an entry. Returns whether it is for a namespace that is followed.

@@ -125,7 +125,10 @@ impl Reading {
     async fn catch_up(&mut self) -> Result<Option<Read>, RedisError> {
         let mut both = redis::pipe();
         both.atomic();
-        both.cmd("XRANGE").arg(&*self.stream).arg(self.place).arg(self.place);
+        both.cmd("XRANGE")
+            .arg(&*self.stream)
+            .arg(self.place)
+            .arg(self.place);
         self.read_into(&mut both, None);
         let (before, new): (Value, Value) = self.run_pipeline(&both).await?;
         let new = entries_of_streams(new)?;
@@ -147,7 +150,11 @@ impl Reading {
         let (new,): (Value,) = self.run_pipeline(&one).await?;
         let new = entries_of_streams(new)?;
         self.is_behind = new.len() >= self.pace.count;
-        Ok(if self.is_behind { None } else { self.pass(new, None) })
+        Ok(if self.is_behind {
+            None
+        } else {
+            self.pass(new, None)
+        })
     }
 
     fn read_into(&self, pipeline: &mut Pipeline, block: Option<Duration>) {
@@ -190,7 +197,9 @@ impl Reading {
 
     fn failed(&self, error: RedisError) -> BackendError {
         let doing = format!("reading the stream {}", self.stream);
-        if error.kind() == redis::ErrorKind::Parse || error.kind() == redis::ErrorKind::UnexpectedReturnType {
+        if error.kind() == redis::ErrorKind::Parse
+            || error.kind() == redis::ErrorKind::UnexpectedReturnType
+        {
             let text = format!("{doing}: an answer that is none");
             return BackendError::new(BackendErrorKind::Unreachable, text).caused_by(error);
         }
@@ -266,5 +275,9 @@ fn bytes(value: Value) -> Bytes {
 }
 
 fn no_entry() -> RedisError {
-    (redis::ErrorKind::UnexpectedReturnType, "not the entries of a stream").into()
+    (
+        redis::ErrorKind::UnexpectedReturnType,
+        "not the entries of a stream",
+    )
+        .into()
 }

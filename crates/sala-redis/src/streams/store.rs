@@ -13,9 +13,9 @@ use sala_adapter::recovery::{
 use sala_adapter::target::RoomSet;
 use sala_proto::{RawArgs, Value};
 
+use super::StreamsOptions;
 use super::entry::Fields;
 use super::id::StreamId;
-use super::options::Options;
 use super::reader::{Entry, entries};
 use super::session;
 use crate::connect::{Commands, Connector};
@@ -35,17 +35,14 @@ type Missed = Vec<(RawArgs, Offset)>;
 
 /// Keeps sessions in Redis, beside the streams in which the packets are.
 pub(super) struct SessionStore {
-    options: Arc<Options>,
-    connector: Result<Connector, Arc<BackendError>>,
+    options: Arc<StreamsOptions>,
+    connector: Connector,
     /// Opened when it is first needed, and again when it broke.
     commands: Mutex<Option<Commands>>,
 }
 
 impl SessionStore {
-    pub(super) fn new(
-        options: Arc<Options>,
-        connector: Result<Connector, Arc<BackendError>>,
-    ) -> Self {
+    pub(super) fn new(options: Arc<StreamsOptions>, connector: Connector) -> Self {
         Self {
             options,
             connector,
@@ -80,10 +77,7 @@ impl SessionStore {
         if let Some(commands) = self.slot().clone() {
             return Ok(commands);
         }
-        let connector = self.connector.as_ref().map_err(|error| {
-            BackendError::new(error.kind(), error.to_string())
-        })?;
-        let commands = connector.commands().await?;
+        let commands = self.connector.commands().await?;
         *self.slot() = Some(commands.clone());
         Ok(commands)
     }
@@ -165,7 +159,13 @@ impl SessionStore {
             let is_too_much =
                 looked_at > MAX_LOOKED_AT || missed.len() > MAX_MISSED || bytes > MAX_MISSED_BYTES;
             if is_too_much {
-                tracing::warn!(namespace, packets = missed.len(), bytes, looked_at, "a client missed too much to be recovered; it connects as a new one");
+                tracing::warn!(
+                    namespace,
+                    packets = missed.len(),
+                    bytes,
+                    looked_at,
+                    "a client missed too much to be recovered; it connects as a new one"
+                );
                 return Ok(None);
             }
             if length + 1 < PAGE {

@@ -17,7 +17,10 @@ impl Row {
     }
 
     fn raw(&self) -> Bytes {
-        STANDARD.decode(self.text("raw_base64")).expect("base64").into()
+        STANDARD
+            .decode(self.text("raw_base64"))
+            .expect("base64")
+            .into()
     }
 
     /// Its fields, in the order of the reference.
@@ -38,9 +41,9 @@ fn rows() -> Vec<Row> {
         include_str!("../../../sala-adapter/tests/vectors/redis-streams-csr.json"),
         include_str!("../../../sala-adapter/tests/vectors/redis-streams-options.json"),
     ];
-    let rows = files.iter().flat_map(|file| {
-        serde_json::from_str::<Vec<Value>>(file).expect("a list of rows")
-    });
+    let rows = files
+        .iter()
+        .flat_map(|file| serde_json::from_str::<Vec<Value>>(file).expect("a list of rows"));
     rows.map(Row).collect()
 }
 
@@ -129,7 +132,9 @@ fn every_session_of_the_reference_is_read_and_written_again() {
 
 #[test]
 fn every_namespace_of_the_reference_goes_to_the_same_stream() {
-    let of_options = of("XADD").into_iter().filter(|row| row.text("call").contains("streamCount 4"));
+    let of_options = of("XADD")
+        .into_iter()
+        .filter(|row| row.text("call").contains("streamCount 4"));
     let mut count = 0;
     for row in of_options {
         let namespace = row.0["fields"]["nsp"].as_str().expect("a namespace");
