@@ -9,9 +9,13 @@ mod numsub;
 mod place;
 #[cfg(feature = "sharded")]
 mod sharded;
+#[cfg(feature = "streams")]
+mod streams;
 
 #[cfg(feature = "classic")]
 pub use self::classic::{Classic, ClassicInlet, ClassicOptions, ClassicOutlet, Parser};
 pub use self::named::Redis;
 #[cfg(feature = "sharded")]
 pub use self::sharded::{Sharded, ShardedInlet, ShardedOptions, ShardedOutlet, SubscriptionMode};
+#[cfg(feature = "streams")]
+pub use self::streams::{Streams, StreamsInlet, StreamsOptions, StreamsOutlet};

@@ -1,11 +1,15 @@
 //! Every adapter in every mode: one line each.
 
+use sala_testkit::find_program;
 use sala_testkit::redis::{Redis, RedisCluster, RedisSentinel};
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::lab::Lab;
 use crate::operations;
+
+/// It is optional: Debian 12 has it among the backports only.
+const VALKEY: &str = "valkey-server";
 
 /// An adapter of the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub(crate) enum Topology {
     Alone,
     Cluster,
     Sentinel,
+    /// One Valkey server, which claims to be Redis.
+    Valkey,
 }
 
 /// An adapter with its options.
@@ -54,6 +60,7 @@ impl Mode {
     pub(crate) async fn broker(&self) -> Broker {
         match self.topology {
             Topology::Alone => Broker::Alone(Redis::start().await),
+            Topology::Valkey => Broker::Alone(Redis::of(VALKEY, &[]).await),
             Topology::Cluster => Broker::Cluster(RedisCluster::start().await),
             Topology::Sentinel => Broker::Sentinel(RedisSentinel::start().await),
         }
@@ -104,6 +111,10 @@ macro_rules! modes {
         $(#[tokio::test]
         async fn $name() {
             let mode = Mode::new(Kind::$kind, Topology::$topology, json!($options))$(.$more())?;
+            if mode.topology == Topology::Valkey && find_program(VALKEY).is_none() {
+                eprintln!("{VALKEY} is not installed, so nothing is asserted of it");
+                return;
+            }
             operations::run(Lab::start(mode).await).await;
         })+
     };
@@ -122,5 +133,8 @@ modes! {
     streams_with_recovery: Streams, Alone, {"streamName": "other", "blockTimeInMs": 500}, recovering;
     several_streams_and_sharded_channels: Streams, Alone,
         {"streamCount": 4, "useShardedPubSub": true, "onlyPlaintext": true, "channelPrefix": "other"};
+    classic_on_valkey: Classic, Valkey, {};
+    sharded_on_valkey: Sharded, Valkey, {};
+    streams_on_valkey: Streams, Valkey, {}, recovering;
     streams_on_a_cluster: Streams, Cluster, {"streamCount": 3, "useShardedPubSub": true};
 }

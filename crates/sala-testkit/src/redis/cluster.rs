@@ -77,7 +77,7 @@ impl RedisCluster {
         self.nodes[self.owner(key).await].client().await
     }
 
-    /// Moves the (empty) slot of a channel to another master, as a rebalancing does.
+    /// Moves the slot of a key or channel, with all keys in it, to another master, as a rebalancing does.
     pub async fn move_slot(&self, key: &str, from: usize, to: usize) {
         let slot = self.nodes[0].run(&["CLUSTER", "KEYSLOT", key]).await;
         let slot = slot.number().to_string();
@@ -88,9 +88,20 @@ impl RedisCluster {
         self.nodes[from]
             .run(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &new])
             .await;
+        self.move_keys(&slot, from, to).await;
         for node in [to, from] {
             self.nodes[node]
                 .run(&["CLUSTER", "SETSLOT", &slot, "NODE", &new])
+                .await;
+        }
+    }
+
+    async fn move_keys(&self, slot: &str, from: usize, to: usize) {
+        let from = &self.nodes[from];
+        let keys = from.run(&["CLUSTER", "GETKEYSINSLOT", slot, "100"]).await;
+        let port = self.nodes[to].port().to_string();
+        for key in keys.items() {
+            from.run(&["MIGRATE", "127.0.0.1", &port, &key.text(), "0", "5000"])
                 .await;
         }
     }

@@ -5,7 +5,7 @@
 mod cluster;
 mod sentinel;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 
 pub use cluster::RedisCluster;
@@ -37,13 +37,18 @@ impl Redis {
 
     /// Starts a server with more options, as on its command line.
     pub async fn with(options: &[&str]) -> Self {
+        Self::of(program(), options).await
+    }
+
+    /// Starts a server that another program is, such as `valkey-server`.
+    pub async fn of(program: impl AsRef<OsStr>, options: &[&str]) -> Self {
         let options: Vec<OsString> = options.iter().map(OsString::from).collect();
         let args = |port, folder: &Folder| {
             let mut args = plain(port, folder);
             args.extend(options.clone());
             args
         };
-        Self::ready(Daemon::start(program(), args).await).await
+        Self::ready(Daemon::start(program, args).await).await
     }
 
     async fn ready(daemon: Daemon) -> Self {
