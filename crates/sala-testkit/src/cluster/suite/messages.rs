@@ -204,7 +204,9 @@ pub async fn a_room_is_heard_of_from_when_it_is_entered(factory: &impl Factory, 
     let all = || rooms.iter().copied().chain([own]);
     // Coming and going at once must not confuse anybody.
     for name in all() {
-        [true, false, true].map(|occupied| change(name, occupied));
+        for occupied in [true, false, true] {
+            change(name, occupied);
+        }
     }
     stage
         .within("the rooms to be followed", stage[1].adapter.ready())
