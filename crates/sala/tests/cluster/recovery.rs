@@ -97,6 +97,14 @@ impl Session {
     }
 }
 
+/// Waits until what this server has emitted is in the log.
+async fn all_logged(node: &Node) {
+    until("the log to have it", || {
+        node.stats().cluster.unwrap().queued_messages == 0
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_client_recovers_on_another_server_with_rooms_data_and_what_it_missed() {
     let [a, b] = two(&FakeBroker::new()).await;
@@ -112,16 +120,13 @@ async fn a_client_recovers_on_another_server_with_rooms_data_and_what_it_missed(
         .unwrap();
     session.lose(&a).await;
     a.to("news").emit("missed", &1).unwrap();
+    all_logged(&a).await;
     b.emit("missed", &Bytes::from_static(b"two")).unwrap();
     a.to("other").emit("not missed", &()).unwrap();
     b.to(session.sid.as_str()).emit("missed", &3).unwrap();
+    all_logged(&b).await;
     a.emit("ask", &()).unwrap();
-    until("both to be logged", || {
-        [&a, &b]
-            .iter()
-            .all(|io| io.stats().cluster.unwrap().queued_messages == 0)
-    })
-    .await;
+    all_logged(&a).await;
 
     session.claim(&b).await;
     assert_eq!(session.event("missed").await, [1]);
@@ -144,10 +149,7 @@ async fn a_client_recovers_on_another_server_with_rooms_data_and_what_it_missed(
     session.event("live").await;
     session.lose(&b).await;
     b.to("news").emit("missed", &4).unwrap();
-    until("it to be logged", || {
-        b.stats().cluster.unwrap().queued_messages == 0
-    })
-    .await;
+    all_logged(&b).await;
     session.claim(&a).await;
     assert_eq!(session.event("missed").await, [4]);
     assert!(session.is_same().await);
@@ -160,6 +162,7 @@ async fn a_session_is_given_out_once_and_strangers_get_none() {
     session.lose(&a).await;
     session.claim(&b).await;
     assert!(session.is_same().await);
+    let _used = std::mem::replace(&mut session.ws, open(a.addr).await);
     session.claim(&a).await;
     assert!(!session.is_same().await, "it is in use on the other server");
     session.pid = "unknown".to_owned();
@@ -186,12 +189,8 @@ async fn events_on_the_way_in_are_neither_lost_nor_doubled() {
         b.emit("n", &(2 * n + 1)).unwrap();
     };
     let settled = async |b: &Node| {
-        until("all to be logged", || {
-            [&a, b]
-                .iter()
-                .all(|io| io.stats().cluster.unwrap().queued_messages == 0)
-        })
-        .await;
+        all_logged(&a).await;
+        all_logged(b).await;
     };
     emit(0);
     settled(&b).await;
@@ -267,10 +266,7 @@ async fn a_live_delivery_that_comes_late_is_not_sent_again() {
     for n in 0..5 {
         a.emit("n", &n).unwrap();
     }
-    until("all to be logged", || {
-        a.stats().cluster.unwrap().queued_messages == 0
-    })
-    .await;
+    all_logged(&a).await;
     session.claim(&b).await;
     for n in 0..5 {
         assert_eq!(session.event("n").await, [n]);
@@ -360,10 +356,7 @@ async fn sessions_outlive_the_server_that_closes() {
     gates.save.open.add_permits(1);
     within("the server to close", closing).await.unwrap();
     b.emit("missed", &()).unwrap();
-    until("it to be logged", || {
-        b.stats().cluster.unwrap().queued_messages == 0
-    })
-    .await;
+    all_logged(&b).await;
     session.claim(&b).await;
     session.event("missed").await;
     assert!(session.is_same().await);
@@ -396,10 +389,7 @@ async fn a_client_that_is_gone_again_finds_its_session_the_next_time() {
         gates.answered(&gates.save, saves.max(1)).await;
     }
     b.emit("missed", &()).unwrap();
-    until("it to be logged", || {
-        b.stats().cluster.unwrap().queued_messages == 0
-    })
-    .await;
+    all_logged(&b).await;
     session.claim(&a).await;
     session.event("missed").await;
     assert!(session.is_same().await);
