@@ -28,6 +28,7 @@ fn expected(row: &Value) -> Option<Value> {
             Some(Value::Array(pair))
         }
         (Some(_), _) => None, // the old forms of notepack, in its own rows
+        _ if decoded.get("$utf16").is_some() => None, // text that is no Unicode
         _ => Some(from_notation(decoded).unwrap_or_default()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sala_adapter::message::{RequestId, SocketSnapshot};
-use sala_adapter::{Envelope, Message, RoomSet, Target};
+use sala_adapter::{Envelope, Flags, Message, RoomSet, Target};
 use sala_proto::{RawArgs, Value};
 
 use crate::values::Random;
@@ -14,15 +14,18 @@ fn rooms(random: &mut Random) -> RoomSet {
 }
 
 fn target(random: &mut Random) -> Target {
-    let mut target = Target::default();
-    target.rooms = rooms(random);
-    target.except = rooms(random);
-    target.flags.volatile = random.below(2) == 0;
-    target.flags.compress = [None, Some(true), Some(false)][random.below(3) as usize];
-    target.flags.expect_single_response = random.below(4) == 0;
-    target.flags.timeout =
-        (random.below(2) == 0).then(|| Duration::from_millis(random.below(1 << 40)));
-    target
+    let flags = Flags {
+        volatile: random.below(2) == 0,
+        compress: [None, Some(true), Some(false)][random.below(3) as usize],
+        expect_single_response: random.below(4) == 0,
+        timeout: (random.below(2) == 0).then(|| Duration::from_millis(random.below(1 << 40))),
+        local: false,
+    };
+    Target {
+        rooms: rooms(random),
+        except: rooms(random),
+        flags,
+    }
 }
 
 fn request(random: &mut Random) -> RequestId {
