@@ -1,0 +1,1 @@
+//! Connection state recovery through a store that all servers share.
