@@ -106,6 +106,42 @@ impl Mailbox {
         self.wake();
     }
 
+    /// Takes all that is to be sent and puts it behind `frames`; nothing is left to send if it is not
+    /// to go out any more.
+    pub(crate) fn take_frames(&mut self, frames: &mut VecDeque<Frame>) {
+        if self.drops_queue() {
+            return frames.clear();
+        }
+        if frames.is_empty() {
+            // The buffers change places, so that neither side has to allocate.
+            std::mem::swap(&mut self.queue, frames);
+        } else {
+            frames.append(&mut self.queue);
+        }
+        if !frames.is_empty() {
+            self.writable = false;
+        }
+    }
+
+    /// Puts what was not sent in front of what came since, and takes what was off the account.
+    pub(crate) fn put_back(&mut self, mut unsent: VecDeque<Frame>, sent: usize) {
+        if unsent.capacity() > 0 {
+            std::mem::swap(&mut self.queue, &mut unsent);
+            self.queue.append(&mut unsent);
+            if self.queue.is_empty() && self.queue.capacity() > 16 {
+                self.queue = VecDeque::new();
+            }
+        }
+        if sent > 0 {
+            self.wrote(sent);
+        }
+    }
+
+    /// Whether something was left here, apart from frames, since the task last looked.
+    pub(crate) fn has_news(&self) -> bool {
+        self.poked || self.close.is_some() || !self.requests.is_empty()
+    }
+
     /// Whether a close was asked for that does not wait for what is queued.
     pub(crate) fn drops_queue(&self) -> bool {
         matches!(self.close, Some(CloseRequest::Now(..)))

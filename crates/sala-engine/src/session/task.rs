@@ -112,6 +112,32 @@ struct Probe {
     answer: VecDeque<Frame>,
 }
 
+/// What others left for a round of work.
+struct Mail {
+    requests: Vec<Incoming>,
+    poked: bool,
+    /// What is to be sent, if the transport is a WebSocket.
+    frames: VecDeque<Frame>,
+}
+
+/// What reading brought.
+#[derive(PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Something,
+    /// There may be more.
+    More,
+}
+
+/// How things stand at the end of a round.
+struct Settled {
+    close: Option<CloseRequest>,
+    /// Nothing waits to be sent.
+    drained: bool,
+    /// Nothing is left to do: from now on, whoever leaves something wakes the task.
+    asleep: bool,
+}
+
 /// What a round of work came to.
 enum Round {
     /// There is more to do.
@@ -179,7 +205,7 @@ impl<A: App> Future for Task<A> {
                 Round::Sleep => {}
             }
             let Some(deadline) = live.deadline() else {
-                return live.sleep_unless_called(cx);
+                return Poll::Pending;
             };
             if deadline < *this.armed || *this.armed <= live.core.now {
                 *this.armed = deadline;
@@ -192,7 +218,7 @@ impl<A: App> Future for Task<A> {
                 }
                 *this.registered = true;
             }
-            return live.sleep_unless_called(cx);
+            return Poll::Pending;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -226,20 +252,30 @@ impl<A: App> Live<A> {
             let mut scope = Scope::new(cx, &mut self.core.running);
             self.core.connection = Some(self.app.connect(&self.core.handle, &mut scope));
         }
-        let mut again = self.take_mail(cx);
+        let mut mail = self.take_mail();
+        let mut again = self.handle_mail(&mut mail, cx);
+        // Whether somebody may have sent, or closed, since the mail was taken.
+        let mut busy = again || self.core.running.len() > 0;
         if self.core.ending.is_none() {
-            again |= self.read(cx);
+            let heard = self.read(cx);
+            busy |= heard != Heard::Nothing;
+            again |= heard == Heard::More;
             again |= self.read_probe(cx);
-            self.pass_time(cx);
+            busy |= self.pass_time(cx);
             again |= self.core.running.poll(cx) == Progress::Finished;
         }
         // Also when the session ends: what was queued before the cause came first.
-        self.write(cx);
-        self.close_if_asked(cx);
+        let sent = self.write(&mut mail.frames, busy, cx);
+        let settled = self.settle(mail.frames, sent, again, cx);
+        self.close_if_asked(&settled, cx);
         if self.core.ending.is_some() {
             return self.finish(cx);
         }
-        if again { Round::Again } else { Round::Sleep }
+        if settled.asleep {
+            Round::Sleep
+        } else {
+            Round::Again
+        }
     }
 
     fn open_websocket(&mut self, opening: Opening, upgraded: Upgraded) {
@@ -254,25 +290,32 @@ impl<A: App> Live<A> {
         }
     }
 
-    /// Handles what others left. Tells whether there was anything.
-    fn take_mail(&mut self, cx: &mut Context<'_>) -> bool {
-        let (requests, poked) = {
-            let mut mailbox = self.core.handle.mailbox();
-            mailbox.awake = true;
-            (
-                std::mem::take(&mut mailbox.requests),
-                std::mem::take(&mut mailbox.poked),
-            )
-        };
-        let any = poked || !requests.is_empty();
-        for request in requests {
+    /// Empties the mailbox. What is to be sent by polling stays until a request takes it.
+    fn take_mail(&mut self) -> Mail {
+        let mut frames = VecDeque::new();
+        let mut mailbox = self.core.handle.mailbox();
+        mailbox.awake = true;
+        if matches!(self.lane, Lane::WebSocket(_)) {
+            mailbox.take_frames(&mut frames);
+        }
+        Mail {
+            requests: std::mem::take(&mut mailbox.requests),
+            poked: std::mem::take(&mut mailbox.poked),
+            frames,
+        }
+    }
+
+    /// Handles what is not to be sent. Tells whether there was anything.
+    fn handle_mail(&mut self, mail: &mut Mail, cx: &mut Context<'_>) -> bool {
+        let any = mail.poked || !mail.requests.is_empty();
+        for request in std::mem::take(&mut mail.requests) {
             if self.core.ending.is_some() {
                 // Dropping the rest of the requests answers them.
                 break;
             }
             self.take_request(request, cx);
         }
-        if poked {
+        if mail.poked {
             self.core
                 .with_connection(cx, |connection, scope| connection.poked(scope));
         }
@@ -316,19 +359,32 @@ impl<A: App> Live<A> {
         }
     }
 
-    /// Reads from the WebSocket, if that is the transport. Tells whether there may be more.
-    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Reads from the WebSocket, if that is the transport.
+    fn read(&mut self, cx: &mut Context<'_>) -> Heard {
+        match self.read_once(cx) {
+            // Nearly always that was all, and asking again costs no system call. Then the round
+            // can end with the task asleep.
+            Heard::Something if self.core.ending.is_none() => match self.read_once(cx) {
+                Heard::Nothing => Heard::Something,
+                _ => Heard::More,
+            },
+            heard => heard,
+        }
+    }
+
+    fn read_once(&mut self, cx: &mut Context<'_>) -> Heard {
         let Lane::WebSocket(socket) = &mut self.lane else {
-            return false;
+            return Heard::Nothing;
         };
         if self.core.is_saturated() {
             // The handlers that run will wake the task when they end.
-            return false;
+            return Heard::Nothing;
         }
         let core = &mut self.core;
         match socket.poll_read(cx, |event, cx| core.receive_event(event, cx)) {
-            Ok(Read::Pending) => return false,
-            Ok(Read::More) => return true,
+            Ok(Read::Pending) => return Heard::Nothing,
+            Ok(Read::Part) => return Heard::Something,
+            Ok(Read::More) => return Heard::More,
             Ok(Read::Ended | Read::Broken) => {
                 self.lane = Lane::Gone;
                 self.core.end(CloseReason::TransportClose, None);
@@ -341,7 +397,7 @@ impl<A: App> Live<A> {
                 }
             }
         }
-        false
+        Heard::Something
     }
 
     /// Reads from the WebSocket that wants to take over.
@@ -362,7 +418,7 @@ impl<A: App> Live<A> {
         match read {
             _ if action != Action::None => {}
             Ok(Read::Pending) => return false,
-            Ok(Read::More) => return true,
+            Ok(Read::Part | Read::More) => return true,
             Ok(Read::Ended | Read::Broken) => {
                 self.probe = None;
                 self.core.machine.probe_detached();
@@ -380,16 +436,19 @@ impl<A: App> Live<A> {
         true
     }
 
-    fn pass_time(&mut self, cx: &mut Context<'_>) {
+    /// Does what is due. Tells whether anything was.
+    fn pass_time(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.core.now;
+        let mut any = false;
         while self.core.machine.next_timeout().is_some_and(|at| at <= now) {
             let action = self.core.machine.timeout(now);
             if action == Action::None {
                 break;
             }
+            any = true;
             self.act(action);
             if self.core.ending.is_some() {
-                return;
+                return any;
             }
         }
         let connection = self.core.connection.as_ref();
@@ -397,9 +456,11 @@ impl<A: App> Live<A> {
             .and_then(Connection::deadline)
             .is_some_and(|at| at <= now)
         {
+            any = true;
             self.core
                 .with_connection(cx, |connection, scope| connection.timeout(now, scope));
         }
+        any
     }
 
     fn act(&mut self, action: Action) {
@@ -447,8 +508,9 @@ impl<A: App> Live<A> {
         handle.notify(&ConnectionEvent::Upgrade(Transport::WebSocket));
     }
 
-    /// Hands what is queued to the transport.
-    fn write(&mut self, cx: &mut Context<'_>) {
+    /// Hands what is queued to the transport: `frames` and, if the session was `busy`, what came
+    /// meanwhile. Tells what that weighed that has gone out; what has not stays in `frames`.
+    fn write(&mut self, frames: &mut VecDeque<Frame>, busy: bool, cx: &mut Context<'_>) -> usize {
         if let Some(probe) = &mut self.probe {
             let mut sent = 0;
             let answer = probe.socket.poll_send(cx, &mut probe.answer, &mut sent);
@@ -459,18 +521,50 @@ impl<A: App> Live<A> {
         }
         match &mut self.lane {
             Lane::Polling(slot) => self.core.write_poll(slot),
-            Lane::WebSocket(socket) => self.core.write_websocket(socket, cx),
+            Lane::WebSocket(socket) => {
+                if busy {
+                    self.core.handle.mailbox().take_frames(frames);
+                }
+                return self.core.write_websocket(socket, frames, cx);
+            }
             Lane::Opening(_) | Lane::Gone => {}
+        }
+        0
+    }
+
+    /// Puts back what was not sent, and goes to sleep unless there is something left to do.
+    fn settle(
+        &mut self,
+        unsent: VecDeque<Frame>,
+        sent: usize,
+        again: bool,
+        cx: &mut Context<'_>,
+    ) -> Settled {
+        let mut mailbox = self.core.handle.mailbox();
+        mailbox.put_back(unsent, sent);
+        let mut due = !mailbox.queue.is_empty();
+        match &self.lane {
+            Lane::WebSocket(socket) => {
+                mailbox.writable = !due && socket.is_idle();
+                due &= socket.is_idle();
+            }
+            _ => due &= mailbox.writable,
+        }
+        let asleep = !again && !due && !mailbox.has_news() && self.core.ending.is_none();
+        if asleep {
+            mailbox.sleep(cx.waker());
+        }
+        Settled {
+            close: mailbox.close.take(),
+            drained: mailbox.bytes == 0,
+            asleep,
         }
     }
 
     /// Looks whether somebody asked for a close, and whether the transport is ready for it.
-    fn close_if_asked(&mut self, cx: &mut Context<'_>) {
-        let (request, drained) = {
-            let mut mailbox = self.core.handle.mailbox();
-            (mailbox.close.take(), mailbox.bytes == 0)
-        };
-        match request {
+    fn close_if_asked(&mut self, settled: &Settled, cx: &mut Context<'_>) {
+        let drained = settled.drained;
+        match settled.close {
             Some(CloseRequest::Now(reason, description)) => self.core.end(reason, description),
             Some(CloseRequest::Drained) => {
                 if drained && self.lane.is_ready_to_close() {
@@ -542,21 +636,6 @@ impl<A: App> Live<A> {
         let connection = self.core.connection.as_ref().and_then(Connection::deadline);
         let machine = self.core.machine.next_timeout();
         connection.into_iter().chain(machine).min()
-    }
-
-    /// Goes to sleep, unless something arrived since the mailbox was last looked at.
-    fn sleep_unless_called(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut mailbox = self.core.handle.mailbox();
-        let called = !mailbox.requests.is_empty()
-            || mailbox.poked
-            || mailbox.close.is_some()
-            || (!mailbox.queue.is_empty() && mailbox.writable);
-        if called && matches!(self.stage, Stage::Running) {
-            cx.waker().wake_by_ref();
-        } else {
-            mailbox.sleep(cx.waker());
-        }
-        Poll::Pending
     }
 }
 

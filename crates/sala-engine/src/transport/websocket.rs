@@ -41,8 +41,10 @@ pub(crate) struct WebSocket {
 
 /// What reading brought.
 pub(crate) enum Read {
-    /// Something was read; there may be more.
+    /// Something was read, and there is more.
     More,
+    /// Something was read, but less than there was room for: most likely that was all.
+    Part,
     /// Nothing to read now; the task will be woken.
     Pending,
     /// The peer ended the connection.
@@ -102,10 +104,11 @@ impl WebSocket {
     ) -> Result<Read, WsError> {
         if !self.early.is_empty() {
             let mut early = std::mem::take(&mut self.early).to_vec();
-            return self.take_messages(&mut early, cx, &mut receive);
+            self.take_messages(&mut early, cx, &mut receive)?;
+            return Ok(Read::More);
         }
         with_buffers(|buffers| {
-            let mut buf = ReadBuf::new(&mut buffers.read);
+            let mut buf = ReadBuf::new(buffers.room());
             match self.io.poll_read(cx, &mut buf) {
                 Poll::Pending => return Ok(Read::Pending),
                 Poll::Ready(Err(_)) => return Ok(Read::Broken),
@@ -115,7 +118,13 @@ impl WebSocket {
             if n == 0 {
                 return Ok(Read::Ended);
             }
-            self.take_messages(&mut buffers.read[..n], cx, &mut receive)
+            let read = if buf.remaining() == 0 {
+                Read::More
+            } else {
+                Read::Part
+            };
+            self.take_messages(buf.filled_mut(), cx, &mut receive)?;
+            Ok(read)
         })
     }
 
@@ -124,7 +133,7 @@ impl WebSocket {
         mut input: &mut [u8],
         cx: &mut Context<'_>,
         receive: &mut impl FnMut(Event<'_>, &mut Context<'_>) -> Flow,
-    ) -> Result<Read, WsError> {
+    ) -> Result<(), WsError> {
         while let Some(event) = self.reader.next(&mut input)? {
             if let Event::Ping(payload) = event {
                 let mut pong = Vec::with_capacity(payload.len() + 2);
@@ -141,7 +150,7 @@ impl WebSocket {
                 Flow::Stop => break,
             }
         }
-        Ok(Read::More)
+        Ok(())
     }
 
     /// Whether everything handed over so far has gone out.
@@ -301,13 +310,17 @@ impl WebSocket {
         match part.ws_frame() {
             Some(frame) if !typed => gather.add(frame),
             _ => {
-                let payload = part.payload_bytes();
+                let payload = part.payload();
                 let len = payload.len() + usize::from(typed);
                 ws::header(gather.scratch, ws::Opcode::Binary, len, false);
                 if typed {
                     gather.scratch.push(4);
                 }
-                gather.add(&payload);
+                if payload.len() < FLATTEN {
+                    gather.copy(payload);
+                } else {
+                    gather.share(part.payload_bytes());
+                }
             }
         }
     }
@@ -337,7 +350,7 @@ impl WebSocket {
                 loop {
                     let n = poll_fn(|cx| {
                         with_buffers(|buffers| {
-                            let mut buf = ReadBuf::new(&mut buffers.read);
+                            let mut buf = ReadBuf::new(buffers.room());
                             self.io
                                 .poll_read(cx, &mut buf)
                                 .map_ok(|()| buf.filled().len())
@@ -377,9 +390,13 @@ impl Gather<'_> {
         if bytes.len() < FLATTEN {
             self.copy(bytes);
         } else {
-            self.close_run();
-            self.segments.push(Segment::Shared(bytes.clone()));
+            self.share(bytes.clone());
         }
+    }
+
+    fn share(&mut self, bytes: Bytes) {
+        self.close_run();
+        self.segments.push(Segment::Shared(bytes));
     }
 
     fn close_run(&mut self) {
