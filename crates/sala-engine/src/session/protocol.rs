@@ -19,14 +19,18 @@ use crate::app::Connection;
 use crate::transport::websocket::{Flow, WebSocket};
 
 /// The protocol's side of a session, without its transport.
+#[repr(C)]
 pub(super) struct Protocol<C> {
     pub(super) handle: SessionHandle,
+    pub(super) running: Running,
+    pub(super) ending: Option<Box<Ending>>,
+    pub(super) now: Instant,
+    /// The application has been told of the session.
+    pub(super) started: bool,
+    /// The client has sent no message yet.
+    pub(super) silent: bool,
     pub(super) machine: Session,
     pub(super) connection: Option<C>,
-    pub(super) running: Running,
-    pub(super) now: Instant,
-    pub(super) silent: bool,
-    pub(super) ending: Option<Ending>,
 }
 
 /// Why and how the session has to end.
@@ -63,12 +67,12 @@ impl<C: Connection> Protocol<C> {
 
     pub(super) fn end(&mut self, reason: CloseReason, description: Option<&'static str>) {
         if self.ending.is_none() {
-            self.ending = Some(Ending {
+            self.ending = Some(Box::new(Ending {
                 reason,
                 description: description.map(Cow::Borrowed),
                 code: None,
                 farewell: Farewell::Close,
-            });
+            }));
         }
     }
 

@@ -31,25 +31,32 @@ use crate::transport::websocket::{Flow, Read, WebSocket};
 /// How many rounds a task makes before it lets others run.
 const ROUNDS: usize = 4;
 
+// A fan-out wakes thousands of tasks in turn, and finds hardly anything of them in the processor's
+// caches. So what such a round looks at stands together, at the front: here, in `Live`, `Protocol`,
+// `WebSocket`, `Shared` and `Mailbox`. `repr(C)` keeps it there.
 pin_project! {
     /// The owner of one session.
+    #[repr(C)]
     pub(crate) struct Task<A: App> {
-        live: Live<A>,
-        #[pin]
-        sleep: Sleep,
         // When `sleep` ends; never later than the session's next deadline.
         armed: Instant,
         // Whether `sleep` knows whom to wake.
         registered: bool,
+        live: Live<A>,
+        #[pin]
+        sleep: Sleep,
     }
 }
 
+#[repr(C)]
 struct Live<A: App> {
-    app: Arc<A>,
-    core: Protocol<A::Connection>,
-    lane: Lane,
-    probe: Option<Probe>,
     stage: Stage,
+    lane: Lane,
+    probe: Option<Box<Probe>>,
+    /// When something has to be done without being asked.
+    deadline: Option<Instant>,
+    core: Protocol<A::Connection>,
+    app: Arc<A>,
 }
 
 /// How a session's life ends.
@@ -167,24 +174,26 @@ impl<A: App> Task<A> {
             Start::WebSocket(opening) => Lane::Opening(opening),
         };
         Self {
-            live: Live {
-                app,
-                core: Protocol {
-                    handle,
-                    machine,
-                    connection: None,
-                    running: Running::default(),
-                    now,
-                    silent: true,
-                    ending: None,
-                },
-                lane,
-                probe: None,
-                stage: Stage::Running,
-            },
-            sleep: tokio::time::sleep_until(armed.into()),
             armed,
             registered: false,
+            live: Live {
+                stage: Stage::Running,
+                lane,
+                probe: None,
+                deadline: None,
+                core: Protocol {
+                    handle,
+                    running: Running::default(),
+                    ending: None,
+                    now,
+                    started: false,
+                    silent: true,
+                    machine,
+                    connection: None,
+                },
+                app,
+            },
+            sleep: tokio::time::sleep_until(armed.into()),
         }
     }
 }
@@ -204,7 +213,7 @@ impl<A: App> Future for Task<A> {
                 Round::Again => continue,
                 Round::Sleep => {}
             }
-            let Some(deadline) = live.deadline() else {
+            let Some(deadline) = live.deadline else {
                 return Poll::Pending;
             };
             if deadline < *this.armed || *this.armed <= live.core.now {
@@ -229,6 +238,7 @@ impl<A: App> Live<A> {
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
         self.core.now = Instant::now();
         if let Stage::Lingering(patience) = &mut self.stage {
+            self.deadline = None;
             self.core.running.poll(cx);
             let over = self.core.running.len() == 0 || patience.as_mut().poll(cx).is_ready();
             return if over { Round::Done } else { Round::Sleep };
@@ -248,20 +258,23 @@ impl<A: App> Live<A> {
                 }
             }
         }
-        if self.core.connection.is_none() && self.core.ending.is_none() {
+        let fresh = !self.core.started;
+        if fresh && self.core.ending.is_none() {
+            self.core.started = true;
             let mut scope = Scope::new(cx, &mut self.core.running);
             self.core.connection = Some(self.app.connect(&self.core.handle, &mut scope));
         }
         let mut mail = self.take_mail();
         let mut again = self.handle_mail(&mut mail, cx);
         // Whether somebody may have sent, or closed, since the mail was taken.
-        let mut busy = again || self.core.running.len() > 0;
+        let mut busy = fresh || again || self.core.running.len() > 0;
         if self.core.ending.is_none() {
             let heard = self.read(cx);
             busy |= heard != Heard::Nothing;
             again |= heard == Heard::More;
             again |= self.read_probe(cx);
-            busy |= self.pass_time(cx);
+            busy |= again;
+            busy |= self.pass_time(busy, cx);
             again |= self.core.running.poll(cx) == Progress::Finished;
         }
         // Also when the session ends: what was queued before the cause came first.
@@ -270,6 +283,9 @@ impl<A: App> Live<A> {
         self.close_if_asked(&settled, cx);
         if self.core.ending.is_some() {
             return self.finish(cx);
+        }
+        if busy || settled.close.is_some() {
+            self.set_deadline();
         }
         if settled.asleep {
             Round::Sleep
@@ -348,10 +364,10 @@ impl<A: App> Live<A> {
             Incoming::Upgrade(socket) => {
                 if self.core.machine.can_upgrade() {
                     self.core.machine.probe_attached(self.core.now);
-                    self.probe = Some(Probe {
+                    self.probe = Some(Box::new(Probe {
                         socket,
                         answer: Default::default(),
-                    });
+                    }));
                 } else {
                     socket.close(None);
                 }
@@ -437,8 +453,14 @@ impl<A: App> Live<A> {
     }
 
     /// Does what is due. Tells whether anything was.
-    fn pass_time(&mut self, cx: &mut Context<'_>) -> bool {
+    fn pass_time(&mut self, busy: bool, cx: &mut Context<'_>) -> bool {
         let now = self.core.now;
+        if busy {
+            self.set_deadline();
+        }
+        if self.deadline.is_none_or(|at| at > now) {
+            return false;
+        }
         let mut any = false;
         while self.core.machine.next_timeout().is_some_and(|at| at <= now) {
             let action = self.core.machine.timeout(now);
@@ -576,7 +598,8 @@ impl<A: App> Live<A> {
                 }
             }
             None => {
-                if self.core.machine.is_closing() && drained && self.lane.is_ready_to_close() {
+                let closing = !self.core.handle.is_open() && self.core.machine.is_closing();
+                if closing && drained && self.lane.is_ready_to_close() {
                     self.core.end(CloseReason::ForcedClose, None);
                     if let Some(ending) = &mut self.core.ending {
                         ending.farewell = Farewell::NoopAndClose;
@@ -629,13 +652,11 @@ impl<A: App> Live<A> {
         catch_unwind(AssertUnwindSafe(|| self.finish(cx))).unwrap_or(Round::Done)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        if matches!(self.stage, Stage::Lingering(_)) {
-            return None;
-        }
+    /// Asks everybody anew for a deadline. Only what happens to them can have changed it.
+    fn set_deadline(&mut self) {
         let connection = self.core.connection.as_ref().and_then(Connection::deadline);
         let machine = self.core.machine.next_timeout();
-        connection.into_iter().chain(machine).min()
+        self.deadline = connection.into_iter().chain(machine).min();
     }
 }
 

@@ -441,7 +441,8 @@ pub(crate) fn name_in(token: &str) -> EventName<'_> {
         .and_then(|rest| rest.strip_suffix('"'))
     {
         Some(inner) => EventName {
-            text: if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+            // Names are short: `contains` then looks at each byte, and costs half of what `memchr` does.
+            text: if !inner.as_bytes().contains(&b'\\') {
                 Cow::Borrowed(inner)
             } else {
                 Cow::Owned(json::read_string(token))
