@@ -3,6 +3,7 @@
 //! A target panics if something is wrong. It checks more than the absence of panics: what decodes is
 //! encoded again, and what may arrive in pieces gives the same in whatever pieces it arrives.
 
+pub mod cluster;
 pub mod engineio;
 pub mod http;
 pub mod mutate;
@@ -30,6 +31,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http_chunked", http::http_chunked),
     ("json_assembler", socketio::json_assembler),
     ("msgpack", socketio::msgpack),
+    ("cluster_message", cluster::cluster_message),
+    ("cluster_event", cluster::cluster_event),
 ];
 
 /// The target of this name.

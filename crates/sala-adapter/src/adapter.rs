@@ -1,12 +1,15 @@
-//! What a namespace asks of the other servers of its cluster.
+//! What a namespace and the cluster ask of each other.
 
 use std::fmt;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
+use sala_proto::RawArgs;
 
-use crate::target::{Room, RoomSet, ServerId, SocketId, Target};
+use crate::message::SocketSnapshot;
+use crate::recovery::{Offset, RecoveryStore};
+use crate::target::{Room, RoomSet, ServerId, Target};
 
 /// A boxed future, as the methods of an object-safe trait return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -22,13 +25,13 @@ pub trait Adapter: Send + Sync {
     /// Hands a broadcast to the other servers.
     ///
     /// Never waits: the packet is put into a bounded queue. Packets of one namespace leave in the
-    /// order of the calls.
+    /// order of the calls, commands and requests included.
     ///
     /// # Errors
     ///
     /// [`AdapterError::Backlogged`] if the queue is full, [`AdapterError::Closed`] after
     /// [`close`](Self::close). Delivery to the sockets of this server is not affected by either.
-    fn broadcast(&self, packet: &Outgoing, target: &Target) -> Result<(), AdapterError>;
+    fn broadcast(&self, packet: RawArgs, target: &Target) -> Result<(), AdapterError>;
 
     /// Has the other servers do something with their sockets. Never waits, as
     /// [`broadcast`](Self::broadcast).
@@ -38,21 +41,31 @@ pub trait Adapter: Send + Sync {
     /// As [`broadcast`](Self::broadcast).
     fn command(&self, command: Command, target: &Target) -> Result<(), AdapterError>;
 
-    /// Asks the other servers something and collects their answers. The caller adds its own.
+    /// Has the other servers run the namespace's listeners for this event, without an answer. Never
+    /// waits, as [`broadcast`](Self::broadcast).
+    ///
+    /// # Errors
+    ///
+    /// As [`broadcast`](Self::broadcast).
+    fn server_side_emit(&self, packet: RawArgs) -> Result<(), AdapterError>;
+
+    /// Asks the other servers something and collects their answers; the caller adds its own. The
+    /// question is sent by this call, not when the future is first polled.
     ///
     /// *Cancel safety:* dropping the future forgets the request; answers that still arrive are
     /// ignored.
     ///
     /// # Errors
     ///
-    /// [`AdapterError::Timeout`] with what did arrive if not everybody answered before `deadline`;
-    /// otherwise as [`broadcast`](Self::broadcast).
-    fn request<'a>(
-        &'a self,
+    /// [`AdapterError::Timeout`] with what did arrive if not everybody answered in time (`None`: the
+    /// backend's default); [`AdapterError::Unreachable`] if the broker is down; otherwise as
+    /// [`broadcast`](Self::broadcast).
+    fn request(
+        &self,
         request: Request,
-        target: &'a Target,
-        deadline: Instant,
-    ) -> BoxFuture<'a, Result<Answers, AdapterError>>;
+        target: &Target,
+        timeout: Option<Duration>,
+    ) -> BoxFuture<'static, Result<Answers, AdapterError>>;
 
     /// How many servers there are, this one included: 1 if it is alone.
     ///
@@ -61,36 +74,83 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     ///
     /// As [`request`](Self::request), with no answers.
-    fn server_count(&self) -> BoxFuture<'_, Result<usize, AdapterError>>;
+    fn server_count(&self) -> BoxFuture<'static, Result<usize, AdapterError>>;
+
+    /// Where lost sessions are kept for any server of the cluster, if the backend can. Then
+    /// broadcasts that can be missed go through [`broadcast_logged`](Self::broadcast_logged).
+    fn recovery(&self) -> Option<Arc<dyn RecoveryStore>>;
+
+    /// Hands a broadcast to the log of the cluster, and through [`Local::broadcast`] to the sockets
+    /// of this server once its [`Offset`] is known. Never waits. Broadcasts of one namespace are
+    /// delivered in the order of the calls. If the log cannot be reached, this server's sockets are
+    /// served at once, without an offset, and the message stays queued for the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`broadcast`](Self::broadcast); the sockets of this server are served all the same.
+    fn broadcast_logged(&self, packet: RawArgs, target: &Target) -> Result<(), AdapterError>;
+
+    /// Calls `deliver` once everything that was handed to
+    /// [`broadcast_logged`](Self::broadcast_logged) before has been delivered to this server's
+    /// sockets: at once if nothing waits. For what must not overtake such a broadcast but is not
+    /// itself logged.
+    fn after_logged(&self, deliver: Box<dyn FnOnce() + Send>);
 
     /// Told when the first socket of this server enters a room and when the last one leaves it, so
-    /// that an adapter may subscribe to the rooms that matter here. Called in the order of the
-    /// changes of a room, while an index of rooms is locked: note the change and return.
-    ///
-    /// The default does nothing.
-    fn interest(&self, change: RoomChange<'_>) {
-        let _ = change;
-    }
+    /// that a backend may subscribe to the rooms that matter here. Called in the order of the
+    /// changes of a room, while an index of rooms is locked: notes the change and returns.
+    fn interest(&self, change: RoomChange<'_>);
 
-    /// Tells the other servers that this one leaves, sends what is queued and stops. Called once,
-    /// when the server closes or an empty child namespace is cleaned up; any later call of another
-    /// method fails with [`AdapterError::Closed`].
+    /// Resolves when all that this server has to hear so far (namespaces, rooms) is subscribed to:
+    /// from then on the other servers count this one and reach it. Resolves too when the adapter is
+    /// closed.
     ///
-    /// *Cancel safety:* if dropped, the adapter is closed but queued messages may be lost.
-    fn close(&self) -> BoxFuture<'_, ()>;
+    /// *Cancel safety:* may be dropped at any time.
+    fn ready(&self) -> BoxFuture<'static, ()>;
+
+    /// Tells the other servers that this namespace leaves, and forgets it. Called once, when the server
+    /// closes or an empty child namespace is cleaned up; any later call of another method fails with
+    /// [`AdapterError::Closed`]. What was handed over before is still sent.
+    ///
+    /// *Cancel safety:* if dropped, the adapter is closed all the same.
+    fn close(&self) -> BoxFuture<'static, ()>;
 }
 
-/// An event packet for the sockets of other servers, in the form that every codec can be made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// The event's name and arguments: a JSON array, with a placeholder
-    /// (`{"_placeholder":true,"num":0}`) for each binary part.
-    pub arguments: Bytes,
-    /// The binary parts, in the order of their placeholders' numbers.
-    pub attachments: Vec<Bytes>,
+/// What the cluster asks of one namespace of this server.
+///
+/// Called by the task that receives from the broker, one call at a time and in the order in which
+/// messages arrived: must not wait.
+pub trait Local: Send + Sync {
+    /// Delivers an event to the sockets of this server that match. With an offset, that becomes the
+    /// last argument for connection state recovery.
+    fn broadcast(&self, packet: &RawArgs, target: &Target, offset: Option<&Offset>);
+
+    /// Delivers an event that wants an answer of each client. Returns to how many it was sent;
+    /// `answers` is called with the first argument of each answer, and dropped when no more can
+    /// come. The target's `timeout` flag says how long they are waited for.
+    fn broadcast_with_ack(&self, packet: &RawArgs, target: &Target, answers: AckSink) -> usize;
+
+    /// Does something with the sockets of this server that match.
+    fn command(&self, command: &Command, target: &Target);
+
+    /// The sockets of this server that match.
+    fn sockets(&self, target: &Target) -> Vec<SocketSnapshot>;
+
+    /// Runs the listeners of this server for a server-side event. The first answer goes to `answer`,
+    /// if there is one.
+    fn server_side_emit(&self, packet: &RawArgs, answer: Option<AckSink>);
+
+    /// All rooms of this server, those of single sockets included.
+    fn rooms(&self) -> RoomSet;
+
+    /// Whether the room exists on this server.
+    fn has_room(&self, room: &Room) -> bool;
 }
 
-/// Something that other servers do with those of their sockets that match the target.
+/// Takes the first argument of an answer, or none. May be called from any thread.
+pub type AckSink = Arc<dyn Fn(RawArgs) + Send + Sync>;
+
+/// Something that servers do with those of their sockets that match the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Make them join rooms.
@@ -105,45 +165,32 @@ pub enum Command {
 }
 
 /// A question to the other servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Request {
     /// Who matches the target? Answered with [`Answers::Sockets`].
     Sockets,
     /// Send this event to those that match, with acknowledgement. Answered with
     /// [`Answers::Acks`].
-    Emit(Outgoing),
+    Emit(RawArgs),
     /// Run the namespace's listeners for this event on the servers themselves. Answered with
     /// [`Answers::Servers`]; the target is ignored.
-    ServerSide(Outgoing),
+    ServerSide(RawArgs),
 }
 
 /// What the other servers answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Answers {
     /// Sockets that match the target.
     Sockets(Vec<SocketSnapshot>),
     /// Acknowledgements of clients.
     Acks {
-        /// How many clients the event was sent to.
+        /// How many clients the event was sent to, as far as is known.
         expected: usize,
-        /// What each of them answered: the arguments of the acknowledgement.
-        replies: Vec<Outgoing>,
+        /// What each of them answered, in the order of arrival.
+        replies: Vec<RawArgs>,
     },
-    /// What each server's listener answered.
-    Servers(Vec<Outgoing>),
-}
-
-/// A socket as it was on its server when that server was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketSnapshot {
-    /// Its id.
-    pub id: SocketId,
-    /// Its handshake, as JSON.
-    pub handshake: Bytes,
-    /// The rooms it was in.
-    pub rooms: RoomSet,
-    /// Its `data`, as JSON.
-    pub data: Bytes,
+    /// What each server's listener answered, in the order of arrival.
+    Servers(Vec<RawArgs>),
 }
 
 /// The first socket of this server entered a room, or the last one left.
@@ -151,12 +198,14 @@ pub struct SocketSnapshot {
 pub struct RoomChange<'a> {
     /// The room.
     pub room: &'a Room,
+    /// Whether it is named after a socket of this server.
+    pub own: bool,
     /// Whether it has members now.
     pub occupied: bool,
 }
 
 /// Why the cluster did not do what was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AdapterError {
     /// Not every server answered in time.
@@ -167,6 +216,13 @@ pub enum AdapterError {
         waited: Duration,
         /// What the others answered.
         partial: Answers,
+    },
+    /// The broker cannot be reached, so nobody was asked.
+    Unreachable {
+        /// What is wrong with the link.
+        reason: Arc<str>,
+        /// The servers that were there before, as far as is known.
+        missing: Missing,
     },
     /// The queue towards the cluster is full: the message was not sent.
     Backlogged,
@@ -185,23 +241,41 @@ pub enum Missing {
         received: usize,
         /// How many were asked.
         expected: usize,
+        /// Servers that were heard from lately but did not answer: probably those.
+        silent: Vec<ServerId>,
     },
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = match self {
+            Self::Servers(servers) => {
+                write!(f, "missing {} responses", servers.len())?;
+                servers
+            }
+            Self::Count {
+                received,
+                expected,
+                silent,
+            } => {
+                write!(f, "only {received} responses received out of {expected}")?;
+                silent
+            }
+        };
+        for (i, name) in names.iter().enumerate() {
+            write!(f, "{}{name}", if i == 0 { " (silent: " } else { ", " })?;
+        }
+        f.write_str(if names.is_empty() { "" } else { ")" })
+    }
 }
 
 impl fmt::Display for AdapterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout {
-                missing: Missing::Servers(servers),
-                ..
-            } => write!(f, "timeout reached: missing {} responses", servers.len()),
-            Self::Timeout {
-                missing: Missing::Count { received, expected },
-                ..
-            } => write!(
-                f,
-                "timeout reached: only {received} responses received out of {expected}"
-            ),
+            Self::Timeout { missing, .. } => write!(f, "timeout reached: {missing}"),
+            Self::Unreachable { reason, missing } => {
+                write!(f, "the cluster cannot be reached ({reason}): {missing}")
+            }
             Self::Backlogged => f.write_str("the queue towards the cluster is full"),
             Self::Closed => f.write_str("the adapter is closed"),
         }
@@ -213,63 +287,34 @@ impl std::error::Error for AdapterError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
-    #[test]
-    fn a_timeout_says_who_is_missing_in_the_words_of_the_reference() {
-        let timeout = |missing| AdapterError::Timeout {
+    fn timeout(missing: Missing) -> String {
+        AdapterError::Timeout {
             missing,
             waited: Duration::from_secs(5),
             partial: Answers::Sockets(Vec::new()),
-        };
-        let named = timeout(Missing::Servers(vec!["a".into(), "b".into()]));
-        assert_eq!(named.to_string(), "timeout reached: missing 2 responses");
-        let counted = timeout(Missing::Count {
-            received: 1,
-            expected: 2,
-        });
-        assert_eq!(
-            counted.to_string(),
-            "timeout reached: only 1 responses received out of 2"
-        );
+        }
+        .to_string()
     }
 
     #[test]
-    fn an_adapter_is_a_trait_object() {
-        struct Alone;
-        impl Adapter for Alone {
-            fn broadcast(&self, _: &Outgoing, _: &Target) -> Result<(), AdapterError> {
-                Err(AdapterError::Closed)
-            }
-            fn command(&self, _: Command, _: &Target) -> Result<(), AdapterError> {
-                Err(AdapterError::Backlogged)
-            }
-            fn request<'a>(
-                &'a self,
-                _: Request,
-                _: &'a Target,
-                _: Instant,
-            ) -> BoxFuture<'a, Result<Answers, AdapterError>> {
-                Box::pin(async { Ok(Answers::Servers(Vec::new())) })
-            }
-            fn server_count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
-                Box::pin(async { Ok(1) })
-            }
-            fn close(&self) -> BoxFuture<'_, ()> {
-                Box::pin(async {})
-            }
-        }
-
-        let adapter: Arc<dyn Adapter> = Arc::new(Alone);
-        let room = Room::from("a");
-        adapter.interest(RoomChange {
-            room: &room,
-            occupied: true,
-        });
-        let command = Command::Join(RoomSet::from_iter([room]));
+    fn a_timeout_says_who_is_missing_in_the_words_of_the_reference() {
         assert_eq!(
-            adapter.command(command, &Target::all()),
-            Err(AdapterError::Backlogged)
+            timeout(Missing::Servers(vec!["a".into(), "b".into()])),
+            "timeout reached: missing 2 responses (silent: a, b)"
+        );
+        let counted = |silent| Missing::Count {
+            received: 1,
+            expected: 2,
+            silent,
+        };
+        assert_eq!(
+            timeout(counted(Vec::new())),
+            "timeout reached: only 1 responses received out of 2"
+        );
+        assert_eq!(
+            timeout(counted(vec!["a".into()])),
+            "timeout reached: only 1 responses received out of 2 (silent: a)"
         );
     }
 }

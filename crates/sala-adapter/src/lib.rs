@@ -1,20 +1,27 @@
-//! The contract between a Socket.IO server and its cluster.
+//! The contract between a Socket.IO server, its cluster, and the brokers that carry it.
 //!
 //! - [`target`]: who receives a packet ([`Target`]), and the names used everywhere: [`Room`],
 //!   [`SocketId`], [`ServerId`].
-//! - [`adapter`]: what a namespace asks of the other servers ([`Adapter`]). A single server uses
-//!   none: rooms are always local and live in the server itself.
-//! - [`recovery`]: connection state recovery: what is kept of a lost connection, and the store
-//!   that keeps it in memory.
-//!
-//! Nothing here opens a socket, reads a clock or spawns a task. The cluster base (messages between
-//! servers, collection of their answers, heartbeats) and the traits of a broker will live here,
-//! beside the [`Adapter`] that they implement.
+//! - [`adapter`]: what a namespace asks of the other servers ([`Adapter`]), and what they ask of it
+//!   ([`Local`]). A single server uses neither: rooms are always local and live in the server itself.
+//! - [`message`]: what servers say to each other.
+//! - [`cluster`]: the cluster itself, for every broker the same.
+//! - [`codec`]: the formats that brokers share.
+//! - [`backend`]: what a broker crate implements: two small halves, one that sends and one that
+//!   receives.
+//! - [`recovery`]: connection state recovery: what is kept of a lost connection, the store that keeps
+//!   it in memory, and the contract of one that keeps it elsewhere.
 
 pub mod adapter;
+pub mod backend;
+pub mod cluster;
+pub mod codec;
+pub mod message;
 pub mod recovery;
 pub mod target;
 mod text;
 
-pub use adapter::{Adapter, AdapterError, BoxFuture};
+pub use adapter::{Adapter, AdapterError, BoxFuture, Local};
+pub use backend::{Backend, BackendError, BackendErrorKind};
+pub use message::{Envelope, Message};
 pub use target::{Flags, IntoRooms, Room, RoomSet, ServerId, SocketId, Target};

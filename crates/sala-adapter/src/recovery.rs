@@ -15,11 +15,11 @@ mod offset;
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
+use sala_proto::{RawArgs, Value};
 
 pub use self::memory::{MemoryStore, Usage};
-use crate::adapter::{BoxFuture, Outgoing};
-use crate::target::{RoomSet, SocketId, Target};
+use crate::adapter::BoxFuture;
+use crate::target::{RoomSet, SocketId};
 use crate::text::{Text, text_shown, text_type};
 
 text_type! {
@@ -55,9 +55,9 @@ text_shown!(Offset);
 
 /// What is kept of a socket whose connection broke.
 ///
-/// `D` is the socket's `data`: any type for a store in memory, JSON text for one elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedSession<D = Bytes> {
+/// `D` is the socket's `data`: any type for a store in memory, a tree for one elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedSession<D = Value> {
     /// The id that the socket gets again.
     pub sid: SocketId,
     /// The secret by which the client proves that the session is its own.
@@ -69,8 +69,8 @@ pub struct SavedSession<D = Bytes> {
 }
 
 /// A session taken back from a store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Restored<P, D = Bytes> {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored<P, D = Value> {
     /// The session as it was saved.
     pub session: SavedSession<D>,
     /// The packets it missed, oldest first. To be sent before the CONNECT reply.
@@ -135,29 +135,16 @@ impl Retention {
     }
 }
 
-/// A store of sessions and packets outside of this process.
+/// A session taken back from a [`RecoveryStore`]: each missed packet comes with its offset.
+pub type TakenSession = Restored<(RawArgs, Offset), Value>;
+
+/// A store of lost sessions outside of this process, beside a log of packets that the adapter writes
+/// ([`Adapter::broadcast_logged`](crate::Adapter::broadcast_logged)).
 ///
 /// One store serves all namespaces of a server. The in-memory store is not behind this trait: it
 /// answers at once and keeps packets as they were encoded.
 pub trait RecoveryStore: Send + Sync {
-    /// Logs a packet and returns its offset, which becomes the last argument of the packet. Called
-    /// for one namespace in the order in which the packets are sent, one call at a time; sending
-    /// waits for the answer. Must not be called for packets that ask for an acknowledgement, are
-    /// volatile, or are no events.
-    ///
-    /// *Cancel safety:* if dropped, the packet is logged or not; it has not been sent.
-    ///
-    /// # Errors
-    ///
-    /// If the store cannot be reached. The packet is then sent without an offset.
-    fn append<'a>(
-        &'a self,
-        namespace: &'a str,
-        packet: &'a Outgoing,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<Offset, RecoveryError>>;
-
-    /// Keeps a session until it is taken or expires.
+    /// Keeps a session until it is taken, or until `ttl` has passed.
     ///
     /// *Cancel safety:* if dropped, the session is saved or not.
     ///
@@ -167,12 +154,13 @@ pub trait RecoveryStore: Send + Sync {
     fn save<'a>(
         &'a self,
         namespace: &'a str,
-        session: SavedSession,
+        session: SavedSession<Value>,
+        ttl: Duration,
     ) -> BoxFuture<'a, Result<(), RecoveryError>>;
 
     /// Takes a session back, together with the packets after `offset` whose target
-    /// [matches](Target::matches) its rooms. Atomic: of two calls for the same session one gets it.
-    /// `None` if session or offset are unknown or expired.
+    /// [matches](crate::Target::matches) its rooms, each with its own offset. Atomic: of two calls for the
+    /// same session one gets it. `None` if session or offset are unknown or expired.
     ///
     /// *Cancel safety:* if dropped, the session may be gone; its client then connects as a new one.
     ///
@@ -184,7 +172,22 @@ pub trait RecoveryStore: Send + Sync {
         namespace: &'a str,
         pid: &'a PrivateId,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<Restored<Outgoing>>, RecoveryError>>;
+    ) -> BoxFuture<'a, Result<Option<TakenSession>, RecoveryError>>;
+
+    /// The packets that such a session has missed between the end of what [`take`](Self::take) gave
+    /// and now; `after` is the last offset that was given.
+    ///
+    /// *Cancel safety:* may be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be reached.
+    fn missed<'a>(
+        &'a self,
+        namespace: &'a str,
+        rooms: &'a RoomSet,
+        after: &'a Offset,
+    ) -> BoxFuture<'a, Result<Vec<(RawArgs, Offset)>, RecoveryError>>;
 }
 
 /// A recovery store could not be reached or did not understand.

@@ -71,6 +71,18 @@ impl ServerId {
         getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
         format!("{:016x}", u64::from_ne_bytes(bytes)).into()
     }
+
+    /// What emitters call themselves: they are no servers, and nobody waits for them.
+    #[must_use]
+    pub fn emitter() -> Self {
+        "emitter".into()
+    }
+
+    /// Whether this is [`emitter`](Self::emitter).
+    #[must_use]
+    pub fn is_emitter(&self) -> bool {
+        self.as_bytes() == b"emitter"
+    }
 }
 
 impl From<SocketId> for Room {
