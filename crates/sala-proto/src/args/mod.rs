@@ -226,7 +226,8 @@ impl<'a> Args<'a> {
     ///
     /// # Errors
     ///
-    /// If the arguments are not of this type, or nest deeper than 128 levels.
+    /// If the arguments are not of this type, or nest deeper than 128 levels; a [`Value`] alone may be
+    /// as deep as [`Limits::max_depth`](crate::Limits::max_depth) lets packets be.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
         T::deserialize(de::ArgsDeserializer::new(self))
     }
