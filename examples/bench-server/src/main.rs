@@ -1,11 +1,12 @@
 //! The server that the load generator measures: echo with acknowledgement, rooms, broadcasts.
 //!
 //! `PORT` (default 3000) is listened on at 127.0.0.1. `WORKERS` sets the number of threads; 1 is a
-//! single-threaded runtime.
+//! single-threaded runtime. `ECHO=value` has the echo decode its payload to a value and encode it again,
+//! rather than pass it on.
 
 use std::net::Ipv4Addr;
 
-use sala::{RawArgs, Server, Socket};
+use sala::{RawArgs, Server, Socket, Value};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,18 +30,22 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 async fn serve(port: u16) -> std::io::Result<()> {
     let io = Server::new();
-    io.on("echo", async |_socket: Socket, payload: RawArgs| payload)
-        .on("join", async |socket: Socket, room: String| {
-            socket.join(room)
-        })
-        .on("leave", async |socket: Socket, room: String| {
-            socket.leave(room)
-        })
-        .on(
-            "broadcast",
-            async |socket: Socket, (room, payload): (String, sala::Value)| {
-                socket.nsp().to(room).emit("msg", &(payload,))
-            },
-        );
+    if std::env::var("ECHO").is_ok_and(|echo| echo == "value") {
+        io.on("echo", async |_socket: Socket, payload: Value| payload);
+    } else {
+        io.on("echo", async |_socket: Socket, payload: RawArgs| payload);
+    }
+    io.on("join", async |socket: Socket, room: String| {
+        socket.join(room)
+    })
+    .on("leave", async |socket: Socket, room: String| {
+        socket.leave(room)
+    })
+    .on(
+        "broadcast",
+        async |socket: Socket, (room, payload): (String, Value)| {
+            socket.nsp().to(room).emit("msg", &(payload,))
+        },
+    );
     io.listen((Ipv4Addr::LOCALHOST, port)).await
 }
