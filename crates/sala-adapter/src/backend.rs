@@ -143,9 +143,12 @@ pub trait Outlet: Send + 'static {
     /// # Errors
     ///
     /// If the link has failed: messages that are still waiting may or may not have been sent. The base
-    /// opens the backend again and hands the same messages to the new outlet.
+    /// opens the backend again and hands the same messages to the new outlet. So a message may arrive
+    /// twice, but never after one that was sent later by the same server.
     ///
-    /// *Cancel safety:* dropped only when the adapter is closed for good.
+    /// *Cancel safety:* dropped only when the link is given up: because the other half has failed,
+    /// because it took longer than [`send_timeout`](crate::cluster::ClusterOptions::send_timeout), or
+    /// because the cluster is closed. What is marked as sent by then is not sent again.
     fn send(
         &mut self,
         batch: &mut [Parcel],
@@ -206,6 +209,26 @@ pub trait Inlet: Send + 'static {
     /// *Cancel safety:* dropped only when the link is given up.
     fn follow(&mut self, change: &Follow) -> impl Future<Output = Result<(), BackendError>> + Send;
 
+    /// Makes several changes in their order; a backend may make them at once. As [`follow`](Self::follow)
+    /// for each otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If the link has failed.
+    ///
+    /// *Cancel safety:* dropped only when the link is given up.
+    fn follow_all(
+        &mut self,
+        changes: &[Follow],
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        async move {
+            for change in changes {
+                self.follow(change).await?;
+            }
+            Ok(())
+        }
+    }
+
     /// The next message.
     ///
     /// # Errors
@@ -246,6 +269,10 @@ pub enum Follow {
 
 /// What came from the broker.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are messages, and none is kept"
+)]
 pub enum Delivery {
     /// A message.
     Message {

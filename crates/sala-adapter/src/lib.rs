@@ -5,6 +5,8 @@
 //! - [`adapter`]: what a namespace asks of the other servers ([`Adapter`]), and what they ask of it
 //!   ([`Local`]). A single server uses neither: rooms are always local and live in the server itself.
 //! - [`message`]: what servers say to each other.
+//! - [`cluster`]: the cluster itself, for every broker the same.
+//! - [`codec`]: the formats that brokers share.
 //! - [`backend`]: what a broker crate implements: two small halves, one that sends and one that
 //!   receives.
 //! - [`codec`]: the format that most brokers carry, and its parts.
@@ -13,6 +15,7 @@
 
 pub mod adapter;
 pub mod backend;
+pub mod cluster;
 pub mod codec;
 pub mod message;
 pub mod recovery;
