@@ -178,7 +178,7 @@ impl Probe {
                         "id": socket.id().as_str(),
                         "rooms": socket.rooms().iter().map(ToString::to_string).collect::<Vec<_>>(),
                         "data": serde_json::from_str::<Value>(&socket.data().to_json()).expect("data is JSON"),
-                        "query": socket.handshake().queries(),
+                        "handshake": {"query": socket.handshake().queries()},
                     })
                 });
                 return Ok(shown.collect());

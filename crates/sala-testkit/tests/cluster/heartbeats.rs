@@ -191,3 +191,24 @@ async fn invented_members_are_bounded() {
     knows(&nodes[0], 1).await;
     assert!(numbers(&nodes[0]).is_empty());
 }
+
+/// A peer that asks again and again who is there, while the broker takes nothing, gets one answer.
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_do_not_fill_the_queue() {
+    let (broker, nodes) = heartbeats(1).await;
+    broker.stall(true);
+    for _ in 0..1000 {
+        broker.inject_message(&sala_adapter::Envelope {
+            namespace: NSP.into(),
+            sender: Some("curious".into()),
+            recipient: None,
+            message: Message::InitialHeartbeat,
+        });
+    }
+    sleep(seconds(1)).await;
+    assert_eq!(nodes[0].cluster.stats().queued_messages, 1);
+    broker.stall(false);
+    let before = beats(&broker, &nodes[0]);
+    sleep(seconds(1)).await;
+    assert_eq!(beats(&broker, &nodes[0]) - before, 1);
+}

@@ -89,13 +89,13 @@ impl Log {
         let log = self.clone();
         ClusterOptions::default().on_event(move |event| {
             let line = (event.is_first(), event.to_string());
-            log.0.lock().unwrap().push(line);
+            log.0.lock().expect("no panic with it").push(line);
         })
     }
 
     /// Everything with this text in it.
     fn with(&self, text: &str) -> Vec<(bool, String)> {
-        let log = self.0.lock().unwrap();
+        let log = self.0.lock().expect("no panic with it");
         let found = log.iter().filter(|(_, line)| line.contains(text));
         found.cloned().collect()
     }
