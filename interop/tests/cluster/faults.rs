@@ -9,7 +9,7 @@ use sala_testkit::{PATIENCE, within_long};
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
-use crate::lab::{ALL, Lab, NAMES, peer_of};
+use crate::lab::{ALL, Lab, NAMES, assert_fails, peer_of};
 use crate::modes::{Kind, Mode, Topology};
 
 /// How often the senders emit.
@@ -416,10 +416,14 @@ async fn a_server_dies_before_it_answers(kind: Kind, options: Value) {
     lab.servers[victim].process().kill().await;
     for asker in askers {
         let (error, answers) = lab.answer(asker, 2, PATIENCE).await;
-        assert_eq!(error, "operation has timed out");
+        assert_fails(asker, &error, "operation has timed out");
         assert_eq!(answers, [r#""a""#, r#""b""#, r#""c""#]);
         let (error, answers) = lab.answer(asker, 1, PATIENCE * 2).await;
-        assert_eq!(error, "timeout reached: only 2 responses received out of 3");
+        assert_fails(
+            asker,
+            &error,
+            "timeout reached: only 2 responses received out of 3",
+        );
         let others = (0..victim).filter(|server| *server != asker);
         let others: Vec<String> = others
             .map(|server| json!(NAMES[server]).to_string())

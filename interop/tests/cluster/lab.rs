@@ -70,6 +70,18 @@ pub(crate) fn peer_of(server: usize) -> Peer {
     if server < 2 { Peer::Reference } else { peer() }
 }
 
+/// Asserts that a server says in its error what the reference says. Sala goes on and tells who was silent.
+#[track_caller]
+pub(crate) fn assert_fails(server: usize, error: &Value, text: &str) {
+    match peer_of(server) {
+        Peer::Reference => assert_eq!(error, text),
+        Peer::Sala => assert!(
+            error.as_str().is_some_and(|error| error.starts_with(text)),
+            "{error} does not begin with {text:?}"
+        ),
+    }
+}
+
 impl Lab {
     /// Starts the servers and connects the crowd.
     pub(crate) async fn start(mode: Mode) -> Self {
