@@ -27,5 +27,10 @@ pub fn streams_session(input: &[u8]) {
     let text = encode_session(&session).expect("what was read can be written");
     let again = decode_session(&text).expect("what was written can be read");
     let again = encode_session(&again).expect("what was read can be written");
-    assert!(again == text, "{}\n{}", text.escape_ascii(), again.escape_ascii());
+    assert!(
+        again == text,
+        "{}\n{}",
+        text.escape_ascii(),
+        again.escape_ascii()
+    );
 }
