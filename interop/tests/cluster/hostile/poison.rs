@@ -3,6 +3,8 @@
 use sala_testkit::resp::Resp;
 use serde_json::{Value, json};
 
+use crate::lab::NAMES;
+
 /// A bad message, for some of the channels of an adapter.
 #[derive(Clone)]
 pub(crate) struct Poison {
@@ -53,18 +55,26 @@ impl Poison {
 }
 
 impl Target {
-    pub(crate) async fn give(&self, redis: &mut Resp, bytes: &[u8]) {
+    /// Sends it; to how many servers.
+    pub(crate) async fn give(&self, redis: &mut Resp, bytes: &[u8]) -> i64 {
         match self {
-            Self::Channel(name) => redis.run([b"PUBLISH", name.as_bytes(), bytes]).await,
-            Self::Sharded(name) => redis.run([b"SPUBLISH", name.as_bytes(), bytes]).await,
+            Self::Channel(name) => {
+                let command = [b"PUBLISH", name.as_bytes(), bytes];
+                redis.run(command).await.number()
+            }
+            Self::Sharded(name) => {
+                let command = [b"SPUBLISH", name.as_bytes(), bytes];
+                redis.run(command).await.number()
+            }
             Self::Stream(fields) => {
                 let mut command = vec![&b"XADD"[..], b"socket.io", b"*", b"data", bytes];
                 for (name, value) in fields {
                     command.extend([name.as_bytes(), value.as_bytes()]);
                 }
-                redis.run(command).await
+                redis.run(command).await;
+                NAMES.len() as i64
             }
-        };
+        }
     }
 }
 
@@ -392,7 +402,7 @@ fn entry(kind: &str, nsp: &str) -> Place {
 }
 
 /// A value in MessagePack, in the longest forms: that is easy to write, and readers take every form.
-fn msgpack(value: &Value) -> Vec<u8> {
+pub(super) fn msgpack(value: &Value) -> Vec<u8> {
     let with = |kind: u8, length: usize| {
         let length = u32::try_from(length).unwrap();
         [&[kind][..], &length.to_be_bytes()].concat()
