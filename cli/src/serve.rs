@@ -1,5 +1,7 @@
 //! `sala serve`: the chat as a command.
 
+mod cluster;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use sala::engine::http::{AllowOrigin, Cors};
 use sala::{Drain, Recovery, Server};
 use tokio::net::TcpListener;
 
+use self::cluster::ClusterArgs;
 use crate::log::Log;
 use crate::units::{Limit, bytes, duration, limit_of_bytes};
 
@@ -51,6 +54,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     recovery: RecoveryArgs,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
 
     #[command(flatten)]
     log: Log,
@@ -187,9 +193,12 @@ pub(crate) fn run(options: Serve) -> Result<(), String> {
 
 async fn serve(options: Serve) -> Result<(), String> {
     options.log.start();
-    let io = server(&options)?;
+    let io = server(&options).await?;
     chat::chat(&io);
     let listener = listen(&options.host, options.port).await?;
+    // Whoever is served here is to hear the others from the first moment.
+    let joined = io.cluster_ready().await;
+    joined.map_err(|error| format!("cannot join the cluster: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let stop =
         chat::asked_to_stop().map_err(|error| format!("cannot listen to signals: {error}"))?;
@@ -204,7 +213,7 @@ async fn serve(options: Serve) -> Result<(), String> {
 }
 
 /// The server that the options describe.
-fn server(options: &Serve) -> Result<Server, String> {
+async fn server(options: &Serve) -> Result<Server, String> {
     let Serve {
         connection,
         origins,
@@ -240,7 +249,7 @@ fn server(options: &Serve) -> Result<Server, String> {
     if !recovery.recovery.is_zero() {
         builder = builder.recovery(recovery.options());
     }
-    Ok(builder.build())
+    Ok(options.cluster.apply(builder).await?.build())
 }
 
 impl TransportName {

@@ -1,13 +1,12 @@
 //! Whom something is for, being put together.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use sala_adapter::{IntoRooms, Message, Target};
 use sala_proto::{RawArgs, is_reserved};
 use serde::Serialize;
 
-use crate::{EmitError, Emitter};
+use crate::{EmitError, Emitter, Sending};
 
 /// Something for all sockets that a target means, being put together: made by the methods of
 /// [`Emitter`], ends in [`emit`](Self::emit) or one of the other commands.
@@ -69,11 +68,7 @@ impl<'a> Broadcast<'a> {
     ///
     /// [`EmitError::Reserved`] if clients keep the name for themselves, [`EmitError::Encode`] if the data cannot
     /// be encoded, [`EmitError::Backend`] if the broker does not take it.
-    pub fn emit<T: Serialize + ?Sized>(
-        self,
-        event: &str,
-        data: &T,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<T> {
+    pub fn emit<T: Serialize + ?Sized>(self, event: &str, data: &T) -> Sending {
         let target = self.target;
         let message = packet(event, data).map(|packet| Message::Broadcast {
             packet,
@@ -88,10 +83,7 @@ impl<'a> Broadcast<'a> {
     /// # Errors
     ///
     /// [`EmitError::Backend`].
-    pub fn sockets_join<R: IntoRooms>(
-        self,
-        rooms: R,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<R> {
+    pub fn sockets_join(self, rooms: impl IntoRooms) -> Sending {
         let (target, rooms) = (self.target, rooms.into_rooms());
         self.emitter.send(Ok(Message::Join { target, rooms }))
     }
@@ -101,10 +93,7 @@ impl<'a> Broadcast<'a> {
     /// # Errors
     ///
     /// [`EmitError::Backend`].
-    pub fn sockets_leave<R: IntoRooms>(
-        self,
-        rooms: R,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<R> {
+    pub fn sockets_leave(self, rooms: impl IntoRooms) -> Sending {
         let (target, rooms) = (self.target, rooms.into_rooms());
         self.emitter.send(Ok(Message::Leave { target, rooms }))
     }
@@ -114,10 +103,7 @@ impl<'a> Broadcast<'a> {
     /// # Errors
     ///
     /// [`EmitError::Backend`].
-    pub fn disconnect_sockets(
-        self,
-        close: bool,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<> {
+    pub fn disconnect_sockets(self, close: bool) -> Sending {
         let target = self.target;
         self.emitter.send(Ok(Message::Disconnect { target, close }))
     }

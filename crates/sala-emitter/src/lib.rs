@@ -27,18 +27,20 @@ mod broadcast;
 mod error;
 mod sender;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use sala_adapter::backend::Outlet;
 use sala_adapter::target::{Room, ServerId};
-use sala_adapter::{Envelope, IntoRooms, Message, Target};
+use sala_adapter::{BoxFuture, Envelope, IntoRooms, Message, Target};
 use sala_proto::RawArgs;
 use serde::Serialize;
 
 pub use self::broadcast::Broadcast;
 pub use self::error::EmitError;
 use self::sender::Sender;
+
+/// Sends something when it is awaited, and ends when the broker has taken it. Borrows nothing.
+pub type Sending = BoxFuture<'static, Result<(), EmitError>>;
 
 /// Emits to the sockets of one namespace, whatever server they are connected to. Cheap to clone.
 ///
@@ -122,11 +124,7 @@ impl Emitter {
     /// # Errors
     ///
     /// As [`Broadcast::emit`].
-    pub fn emit<T: Serialize + ?Sized>(
-        &self,
-        event: &str,
-        data: &T,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<T> {
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Sending {
         self.all().emit(event, data)
     }
 
@@ -135,11 +133,8 @@ impl Emitter {
     /// # Errors
     ///
     /// [`EmitError::Backend`].
-    pub fn sockets_join(
-        &self,
-        rooms: impl IntoRooms,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<> {
-        self.all().sockets_join(rooms.into_rooms())
+    pub fn sockets_join(&self, rooms: impl IntoRooms) -> Sending {
+        self.all().sockets_join(rooms)
     }
 
     /// Makes all sockets of the namespace leave rooms.
@@ -147,11 +142,8 @@ impl Emitter {
     /// # Errors
     ///
     /// [`EmitError::Backend`].
-    pub fn sockets_leave(
-        &self,
-        rooms: impl IntoRooms,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<> {
-        self.all().sockets_leave(rooms.into_rooms())
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) -> Sending {
+        self.all().sockets_leave(rooms)
     }
 
     /// Disconnects all sockets from the namespace, and if `close` is set their connections as well.
@@ -159,10 +151,7 @@ impl Emitter {
     /// # Errors
     ///
     /// [`EmitError::Backend`].
-    pub fn disconnect_sockets(
-        &self,
-        close: bool,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<> {
+    pub fn disconnect_sockets(&self, close: bool) -> Sending {
         self.all().disconnect_sockets(close)
     }
 
@@ -173,11 +162,7 @@ impl Emitter {
     ///
     /// [`EmitError::Reserved`] for `connect`, `connection` and `new_namespace`, which servers refuse;
     /// otherwise as [`Broadcast::emit`].
-    pub fn server_side_emit<T: Serialize + ?Sized>(
-        &self,
-        event: &str,
-        data: &T,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<T> {
+    pub fn server_side_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Sending {
         let message = server_side(event, data).map(|packet| Message::ServerSideEmit {
             packet,
             request: None,
@@ -203,21 +188,17 @@ impl Emitter {
     }
 
     /// Sends a message, if it is one. Borrows nothing, so that the future may go to another task.
-    fn send(
-        &self,
-        message: Result<Message, EmitError>,
-    ) -> impl Future<Output = Result<(), EmitError>> + Send + use<> {
+    fn send(&self, message: Result<Message, EmitError>) -> Sending {
         let (sender, namespace) = (self.sender.clone(), self.namespace.clone());
-        async move {
-            sender
-                .send(Envelope {
-                    namespace,
-                    sender: Some(ServerId::emitter()),
-                    recipient: None,
-                    message: message?,
-                })
-                .await
-        }
+        Box::pin(async move {
+            let envelope = Envelope {
+                namespace,
+                sender: Some(ServerId::emitter()),
+                recipient: None,
+                message: message?,
+            };
+            sender.send(envelope).await
+        })
     }
 }
 

@@ -32,7 +32,10 @@ impl Sender {
     pub(crate) async fn send(&self, envelope: Envelope) -> Result<(), EmitError> {
         let (tell, told) = oneshot::channel();
         let closed = |_| EmitError::Closed;
-        self.0.send((envelope, tell)).await.map_err(|_| EmitError::Closed)?;
+        self.0
+            .send((envelope, tell))
+            .await
+            .map_err(|_| EmitError::Closed)?;
         told.await.map_err(closed)?
     }
 }

@@ -20,7 +20,10 @@ impl Outlet for Recorder {
         tokio::task::yield_now().await;
         self.batches.lock().expect("fine").push(batch.len());
         if *self.is_broken.lock().expect("fine") {
-            return Err(BackendError::new(BackendErrorKind::Unreachable, "the cable is cut"));
+            return Err(BackendError::new(
+                BackendErrorKind::Unreachable,
+                "the cable is cut",
+            ));
         }
         for parcel in batch {
             let is_event = matches!(&parcel.envelope.message, Message::Broadcast { packet, .. }
@@ -29,7 +32,10 @@ impl Outlet for Recorder {
                 true => State::Failed(BackendError::new(BackendErrorKind::TooLarge, "too large")),
                 false => State::Sent(None),
             };
-            self.taken.lock().expect("fine").push(parcel.envelope.clone());
+            self.taken
+                .lock()
+                .expect("fine")
+                .push(parcel.envelope.clone());
         }
         Ok(())
     }
@@ -46,7 +52,12 @@ fn emitter() -> (Emitter, Recorder) {
 
 impl Recorder {
     fn last(&self) -> Envelope {
-        self.taken.lock().expect("fine").last().expect("something was sent").clone()
+        self.taken
+            .lock()
+            .expect("fine")
+            .last()
+            .expect("something was sent")
+            .clone()
     }
 }
 
@@ -63,9 +74,16 @@ fn target_of(envelope: &Envelope) -> Target {
 #[tokio::test]
 async fn the_whole_cheat_sheet_is_sent_under_the_name_of_emitters() {
     let (emitter, recorder) = emitter();
-    emitter.emit("hello", &(1, "2", bytes::Bytes::from_static(&[3]))).await.expect("sent");
+    emitter
+        .emit("hello", &(1, "2", bytes::Bytes::from_static(&[3])))
+        .await
+        .expect("sent");
     match recorder.last().message {
-        Message::Broadcast { packet, target, request } => {
+        Message::Broadcast {
+            packet,
+            target,
+            request,
+        } => {
             assert_eq!(packet.event().expect("an event").to_string(), "hello");
             assert_eq!(packet.len(), 3);
             assert!(packet.has_binary());
@@ -73,22 +91,50 @@ async fn the_whole_cheat_sheet_is_sent_under_the_name_of_emitters() {
         }
         other => panic!("{other:?}"),
     }
-    let rooms = emitter.to("a").in_(["b", "c"]).except("d").volatile().compress(false);
+    let rooms = emitter
+        .to("a")
+        .in_(["b", "c"])
+        .except("d")
+        .volatile()
+        .compress(false);
     rooms.emit("x", &()).await.expect("sent");
-    let expected = Target::all().to(["a", "b", "c"]).except("d").volatile().compress(false);
+    let expected = Target::all()
+        .to(["a", "b", "c"])
+        .except("d")
+        .volatile()
+        .compress(false);
     assert_eq!(target_of(&recorder.last()), expected);
 
-    emitter.in_("id").sockets_join(["r1", "r2"]).await.expect("sent");
+    emitter
+        .in_("id")
+        .sockets_join(["r1", "r2"])
+        .await
+        .expect("sent");
     assert!(matches!(recorder.last().message, Message::Join { rooms, .. } if rooms.len() == 2));
     emitter.sockets_leave("r1").await.expect("sent");
     assert!(matches!(recorder.last().message, Message::Leave { rooms, .. } if rooms.len() == 1));
-    emitter.in_("id").disconnect_sockets(true).await.expect("sent");
-    assert!(matches!(recorder.last().message, Message::Disconnect { close: true, .. }));
+    emitter
+        .in_("id")
+        .disconnect_sockets(true)
+        .await
+        .expect("sent");
+    assert!(matches!(
+        recorder.last().message,
+        Message::Disconnect { close: true, .. }
+    ));
     assert_eq!(target_of(&recorder.last()), Target::all().to("id"));
     emitter.server_side_emit("ping", &1).await.expect("sent");
-    assert!(matches!(recorder.last().message, Message::ServerSideEmit { request: None, .. }));
+    assert!(matches!(
+        recorder.last().message,
+        Message::ServerSideEmit { request: None, .. }
+    ));
     for envelope in &*recorder.taken.lock().expect("fine") {
-        assert!(envelope.sender.as_ref().is_some_and(|sender| sender.is_emitter()));
+        assert!(
+            envelope
+                .sender
+                .as_ref()
+                .is_some_and(|sender| sender.is_emitter())
+        );
         assert_eq!(envelope.namespace, "/");
     }
 }
@@ -118,17 +164,32 @@ async fn operators_leave_what_they_were_called_on_as_it_was() {
 async fn reserved_names_and_acknowledgements_are_refused_and_nothing_is_sent() {
     let (emitter, recorder) = emitter();
     for name in sala_proto::RESERVED_EVENTS {
-        let error = emitter.to("room").emit(name, &()).await.expect_err("refused");
-        assert_eq!(error.to_string(), format!("\"{name}\" is a reserved event name"));
+        let error = emitter
+            .to("room")
+            .emit(name, &())
+            .await
+            .expect_err("refused");
+        assert_eq!(
+            error.to_string(),
+            format!("\"{name}\" is a reserved event name")
+        );
     }
     for name in ["connect", "connection", "new_namespace"] {
-        let error = emitter.server_side_emit(name, &()).await.expect_err("refused");
+        let error = emitter
+            .server_side_emit(name, &())
+            .await
+            .expect_err("refused");
         assert!(matches!(error, EmitError::Reserved(_)));
     }
-    let error = emitter.server_side_emit_with_ack("x", &()).expect_err("refused");
+    let error = emitter
+        .server_side_emit_with_ack("x", &())
+        .expect_err("refused");
     assert_eq!(error.to_string(), "Acknowledgements are not supported");
     let unserializable = std::collections::HashMap::from([(vec![1], 1)]);
-    let error = emitter.emit("x", &unserializable).await.expect_err("no JSON");
+    let error = emitter
+        .emit("x", &unserializable)
+        .await
+        .expect_err("no JSON");
     assert!(matches!(error, EmitError::Encode(_)), "{error}");
     assert!(recorder.taken.lock().expect("fine").is_empty());
 }
@@ -165,7 +226,11 @@ async fn messages_that_wait_leave_together_and_in_their_order() {
         assert_eq!(packet.event().expect("an event").to_string(), name(i));
     }
     let batches = recorder.batches.lock().expect("fine").len();
-    assert!(batches < 100, "{batches} batches for {} messages", taken.len());
+    assert!(
+        batches < 100,
+        "{batches} batches for {} messages",
+        taken.len()
+    );
 }
 
 #[tokio::test]

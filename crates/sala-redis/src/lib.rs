@@ -10,7 +10,7 @@ mod place;
 #[cfg(feature = "sharded")]
 mod sharded;
 #[cfg(feature = "streams")]
-mod streams;
+pub mod streams;
 
 #[cfg(feature = "classic")]
 pub use self::classic::{Classic, ClassicInlet, ClassicOptions, ClassicOutlet, Parser};

@@ -35,14 +35,20 @@ async fn classic(specific: bool) -> One<Classic> {
     let server = Server::start().await;
     let options = Classic::options().publish_on_specific_response_channel(specific);
     let backend = options.connect(server.url()).await.unwrap();
-    One { backend, server: Mutex::new(server) }
+    One {
+        backend,
+        server: Mutex::new(server),
+    }
 }
 
 async fn sharded(mode: SubscriptionMode) -> One<Sharded> {
     let server = Server::start().await;
     let options = Sharded::options().subscription_mode(mode);
     let backend = options.connect(server.url()).await.unwrap();
-    One { backend, server: Mutex::new(server) }
+    One {
+        backend,
+        server: Mutex::new(server),
+    }
 }
 
 mod classic_on_one_redis {
@@ -120,14 +126,20 @@ mod topologies {
     async fn classic_on_three() -> Three<Classic> {
         let cluster = RedisCluster::start().await;
         let backend = Classic::connect(cluster.urls()).await.unwrap();
-        Three { backend, cluster: Mutex::new(cluster) }
+        Three {
+            backend,
+            cluster: Mutex::new(cluster),
+        }
     }
 
     async fn sharded_on_three(mode: SubscriptionMode) -> Three<Sharded> {
         let cluster = RedisCluster::start().await;
         let options = Sharded::options().subscription_mode(mode);
         let backend = options.connect(cluster.urls()).await.unwrap();
-        Three { backend, cluster: Mutex::new(cluster) }
+        Three {
+            backend,
+            cluster: Mutex::new(cluster),
+        }
     }
 
     fn url(group: &RedisSentinel) -> String {
@@ -138,13 +150,19 @@ mod topologies {
     async fn classic_behind_sentinel() -> Watched<Classic> {
         let group = RedisSentinel::start().await;
         let backend = Classic::connect(url(&group)).await.unwrap();
-        Watched { backend, group: Mutex::new(group) }
+        Watched {
+            backend,
+            group: Mutex::new(group),
+        }
     }
 
     async fn sharded_behind_sentinel() -> Watched<Sharded> {
         let group = RedisSentinel::start().await;
         let backend = Sharded::connect(url(&group)).await.unwrap();
-        Watched { backend, group: Mutex::new(group) }
+        Watched {
+            backend,
+            group: Mutex::new(group),
+        }
     }
 
     mod classic_on_a_cluster {

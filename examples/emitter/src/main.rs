@@ -30,7 +30,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for count in 1.. {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         // Redis may be away for a while: say so, and go on.
-        if let Err(error) = emitter.volatile().emit("tick", &Tick { seconds, count }).await {
+        if let Err(error) = emitter
+            .volatile()
+            .emit("tick", &Tick { seconds, count })
+            .await
+        {
             eprintln!("tick {count}: {error}");
         }
         if count % 10 == 0 {

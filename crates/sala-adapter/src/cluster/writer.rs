@@ -111,6 +111,9 @@ impl<'a> Batch<'a> {
             };
             messages += 1;
             bytes += ticket.weight;
+            if let Some(sign) = ticket.sign {
+                ticket.namespace.end(sign);
+            }
             if let Some(number) = ticket.logged {
                 ticket.namespace.lane.resolve(number, offset);
                 lanes.push(ticket);
@@ -134,6 +137,9 @@ impl Drop for Batch<'_> {
             let error = BackendError::new(BackendErrorKind::Malformed, "given up in the backend");
             self.shared.failed(&ticket.namespace.name, &error);
             self.shared.queue.settle(1, ticket.weight);
+            if let Some(sign) = ticket.sign {
+                ticket.namespace.end(sign);
+            }
             if let Some(number) = ticket.logged {
                 ticket.namespace.lane.resolve(number, None);
                 self.shared.run_lane(&ticket.namespace);

@@ -20,7 +20,12 @@ impl AtRedis {
         let redis = Redis::with(&["--appendonly", "yes"]).await;
         let mut ready = Vec::new();
         for _ in 0..SERVERS {
-            ready.push(options().connect(redis.url()).await.expect("Redis is there"));
+            ready.push(
+                options()
+                    .connect(redis.url())
+                    .await
+                    .expect("Redis is there"),
+            );
         }
         Self {
             redis: redis.into(),

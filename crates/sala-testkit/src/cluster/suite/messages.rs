@@ -195,6 +195,7 @@ pub async fn a_room_is_heard_of_from_when_it_is_entered(factory: &impl Factory, 
     let own = "abcdefghijklmnopqrst";
     let change = |name: &str, occupied| {
         let room = Room::from(name);
+        stage[1].local.occupy(&room, occupied);
         stage[1].adapter.interest(RoomChange {
             room: &room,
             own: name == own,
