@@ -112,10 +112,7 @@ async fn a_server_that_does_not_answer_is_named() {
     let broker = FakeBroker::new();
     let [a, b] = nodes(|| FakeBackend::heartbeats(&broker), Server::builder).await;
     let (mut near, _far) = (a.client().await, b.client().await);
-    until("the servers to meet", || {
-        a.stats().cluster.unwrap().members == 1
-    })
-    .await;
+    until("the servers to meet", || a.link().members == 1).await;
     let mute = b.id.clone();
     broker.decide(move |passage| match passage.from {
         Some(from) if *from == mute => Fate::Lost,
@@ -145,10 +142,7 @@ async fn a_server_that_does_not_answer_is_named() {
 async fn a_server_that_dies_before_it_answers_does_not_keep_the_others_waiting_for_ever() {
     let broker = FakeBroker::new();
     let [a, b] = nodes(|| FakeBackend::heartbeats(&broker), Server::builder).await;
-    until("the servers to meet", || {
-        a.stats().cluster.unwrap().members == 1
-    })
-    .await;
+    until("the servers to meet", || a.link().members == 1).await;
     broker.kill(&b.id);
     let asked = a.timeout(Duration::from_secs(60)).fetch_sockets();
     let found = asked.await.expect("nobody who lives is missing");
