@@ -3,7 +3,7 @@
 use clap::Args;
 use sala::RawArgs;
 use sala_emitter::{EmitError, Emitter};
-use sala_redis::{Classic, Redis, Streams};
+use sala_redis::{Classic, Redis, Sharded, Streams};
 
 /// Send an event to the clients of a cluster, whatever server they are connected to.
 ///
@@ -89,8 +89,8 @@ struct Cluster {
     )]
     adapter: AdapterName,
 
-    /// What keys or channels begin with, if not with socket.io: `key` of the classic adapter, the
-    /// name of the stream
+    /// What names begin with, if not with socket.io: `key` of the classic adapter, the channel prefix
+    /// of the sharded one, the name of the stream
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
 
@@ -109,8 +109,10 @@ struct Cluster {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum AdapterName {
-    /// Pub/sub: @socket.io/redis-adapter
+    /// Pub/sub: `createAdapter` of @socket.io/redis-adapter
     Classic,
+    /// Sharded pub/sub: `createShardedAdapter` of @socket.io/redis-adapter
+    Sharded,
     /// Streams: @socket.io/redis-streams-adapter
     Streams,
 }
@@ -123,6 +125,13 @@ impl Cluster {
                 let mut options = Classic::options();
                 if let Some(key) = &self.key {
                     options = options.key(key);
+                }
+                options.outlet(redis).await.map(Emitter::new)
+            }
+            AdapterName::Sharded => {
+                let mut options = Sharded::options();
+                if let Some(prefix) = &self.key {
+                    options = options.channel_prefix(prefix);
                 }
                 options.outlet(redis).await.map(Emitter::new)
             }
