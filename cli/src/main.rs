@@ -10,6 +10,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sala: a Socket.IO server.
 #[derive(Parser)]
 #[command(name = "sala", version, propagate_version = true)]
