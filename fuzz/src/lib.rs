@@ -8,6 +8,7 @@ pub mod engineio;
 pub mod http;
 pub mod mutate;
 pub mod socketio;
+pub mod streams;
 
 /// A target: takes any bytes, panics on a bug.
 pub type Target = fn(&[u8]);
@@ -33,6 +34,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("msgpack", socketio::msgpack),
     ("cluster_message", cluster::cluster_message),
     ("cluster_event", cluster::cluster_event),
+    ("streams_entry", streams::streams_entry),
+    ("streams_session", streams::streams_session),
 ];
 
 /// The target of this name.

@@ -19,7 +19,7 @@ async fn a_server_that_is_alone_has_no_cluster() {
 }
 
 #[tokio::test]
-async fn a_child_that_is_cleaned_up_leaves_the_cluster_and_comes_back() {
+async fn a_child_that_is_cleaned_up_leaves_the_cluster_and_comes_back_f005() {
     let broker = FakeBroker::new();
     let options = || Server::builder().cleanup_empty_child_namespaces(true);
     let [a, b] = nodes(|| FakeBackend::heartbeats(&broker), options).await;

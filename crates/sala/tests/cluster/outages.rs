@@ -17,7 +17,7 @@ fn reporting() -> (impl Fn() -> ServerBuilder, Notes<(ErrorKind, String)>) {
 }
 
 #[tokio::test]
-async fn local_delivery_goes_on_and_the_others_get_the_rest_later() {
+async fn local_delivery_goes_on_and_the_others_get_the_rest_later_f022_f031() {
     let broker = FakeBroker::new();
     let (options, mut errors) = reporting();
     let [a, b] = nodes(|| FakeBackend::counted(&broker), options).await;

@@ -103,7 +103,7 @@ async fn all_logged(node: &Node) {
 }
 
 #[tokio::test]
-async fn a_client_recovers_on_another_server_with_rooms_data_and_what_it_missed() {
+async fn a_client_recovers_on_another_server_with_rooms_data_and_what_it_missed_c077() {
     let [a, b] = two(&FakeBroker::new()).await;
     let (pen, mut recovered) = notes();
     b.on_connect(async move |socket: Socket| pen.write(socket.recovered()));
