@@ -8,7 +8,9 @@ use crate::vectors::{Row, rows};
 
 impl Row {
     fn is(&self, commands: &[&str]) -> bool {
-        commands.iter().any(|command| self.json["command"] == *command)
+        commands
+            .iter()
+            .any(|command| self.json["command"] == *command)
     }
 
     /// Names and values by turns, in the order of the reference.
@@ -25,7 +27,11 @@ impl Row {
 
 /// What was written with these commands.
 fn of(commands: &[&str]) -> Vec<Row> {
-    let files = ["redis-streams", "redis-streams-csr", "redis-streams-options"];
+    let files = [
+        "redis-streams",
+        "redis-streams-csr",
+        "redis-streams-options",
+    ];
     let all = files.iter().flat_map(|file| rows(file));
     all.filter(|row| row.is(commands)).collect()
 }
