@@ -19,7 +19,7 @@ async fn a_server_that_is_alone_has_no_cluster() {
 }
 
 #[tokio::test]
-async fn a_child_that_is_cleaned_up_leaves_the_cluster_and_comes_back() {
+async fn a_child_that_is_cleaned_up_leaves_the_cluster_and_comes_back_f005() {
     let broker = FakeBroker::new();
     let options = || Server::builder().cleanup_empty_child_namespaces(true);
     let [a, b] = nodes(|| FakeBackend::heartbeats(&broker), options).await;
@@ -52,10 +52,7 @@ async fn a_child_that_is_cleaned_up_leaves_the_cluster_and_comes_back() {
 async fn a_server_that_closes_says_goodbye_and_then_works_alone() {
     let broker = FakeBroker::new();
     let [a, b] = nodes(|| FakeBackend::heartbeats(&broker), Server::builder).await;
-    until("the servers to meet", || {
-        a.stats().cluster.unwrap().members == 1
-    })
-    .await;
+    until("the servers to meet", || a.link().members == 1).await;
     let mut far = b.client().await;
     let (pen, mut left) = notes();
     a.on_disconnect(
@@ -68,7 +65,7 @@ async fn a_server_that_closes_says_goodbye_and_then_works_alone() {
     a.close().await;
     assert!(left.next().await);
     far.expect(r#"42["left"]"#).await;
-    until("the goodbye", || b.stats().cluster.unwrap().members == 0).await;
+    until("the goodbye", || b.link().members == 0).await;
     assert_eq!(b.server_count().await.unwrap(), 1);
 
     // It may go on to serve, by itself.

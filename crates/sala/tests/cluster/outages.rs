@@ -17,16 +17,14 @@ fn reporting() -> (impl Fn() -> ServerBuilder, Notes<(ErrorKind, String)>) {
 }
 
 #[tokio::test]
-async fn local_delivery_goes_on_and_the_others_get_the_rest_later() {
+async fn local_delivery_goes_on_and_the_others_get_the_rest_later_f022_f031() {
     let broker = FakeBroker::new();
     let (options, mut errors) = reporting();
     let [a, b] = nodes(|| FakeBackend::counted(&broker), options).await;
     let (mut near, mut far) = (a.client().await, b.client().await);
     broker.stop();
     until("both to notice", || {
-        [&a, &b]
-            .iter()
-            .all(|io| !io.stats().cluster.unwrap().connected)
+        [&a, &b].iter().all(|io| !io.link().connected)
     })
     .await;
     for _ in 0..2 {
@@ -66,7 +64,7 @@ async fn local_delivery_goes_on_and_the_others_get_the_rest_later() {
         far.expect(&format!(r#"42["n",{n}]"#)).await;
     }
     assert!(errors.so_far().is_empty(), "each outage is reported once");
-    assert_eq!(a.stats().cluster.unwrap().outages, 1);
+    assert_eq!(a.link().outages, 1);
 }
 
 fn near_answer(question: &str) -> String {
@@ -128,7 +126,7 @@ async fn a_malformed_message_is_reported_once_and_does_no_harm() {
     }
     a.emit("after", &()).unwrap();
     far.expect(r#"42["after"]"#).await;
-    assert_eq!(b.stats().cluster.unwrap().malformed, 10);
+    assert_eq!(b.link().malformed, 10);
     for _ in 0..2 {
         let (kind, text) = errors.next().await;
         assert!(

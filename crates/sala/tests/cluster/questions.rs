@@ -21,7 +21,7 @@ async fn answer(client: &mut Client, event: &str, answer: &str) {
 }
 
 #[tokio::test]
-async fn a_broadcast_with_acknowledgements_collects_those_of_all_servers() {
+async fn a_broadcast_with_acknowledgements_collects_those_of_all_servers_f013() {
     let [a, b] = counted(&FakeBroker::new()).await;
     let mut clients = [a.client().await, b.client().await, b.client().await];
     let answers = a
@@ -108,14 +108,11 @@ async fn a_client_that_leaves_is_waited_for_only_on_another_server() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_named() {
+async fn a_server_that_does_not_answer_is_named_e088() {
     let broker = FakeBroker::new();
     let [a, b] = nodes(|| FakeBackend::heartbeats(&broker), Server::builder).await;
     let (mut near, _far) = (a.client().await, b.client().await);
-    until("the servers to meet", || {
-        a.stats().cluster.unwrap().members == 1
-    })
-    .await;
+    until("the servers to meet", || a.link().members == 1).await;
     let mute = b.id.clone();
     broker.decide(move |passage| match passage.from {
         Some(from) if *from == mute => Fate::Lost,
@@ -145,10 +142,7 @@ async fn a_server_that_does_not_answer_is_named() {
 async fn a_server_that_dies_before_it_answers_does_not_keep_the_others_waiting_for_ever() {
     let broker = FakeBroker::new();
     let [a, b] = nodes(|| FakeBackend::heartbeats(&broker), Server::builder).await;
-    until("the servers to meet", || {
-        a.stats().cluster.unwrap().members == 1
-    })
-    .await;
+    until("the servers to meet", || a.link().members == 1).await;
     broker.kill(&b.id);
     let asked = a.timeout(Duration::from_secs(60)).fetch_sockets();
     let found = asked.await.expect("nobody who lives is missing");
@@ -156,7 +150,7 @@ async fn a_server_that_dies_before_it_answers_does_not_keep_the_others_waiting_f
 }
 
 #[tokio::test]
-async fn sockets_are_found_on_all_servers_with_handshake_rooms_and_data() {
+async fn sockets_are_found_on_all_servers_with_handshake_rooms_and_data_e094() {
     let [a, b] = counted(&FakeBroker::new()).await;
     let near = a.client().await;
     let mut ws = sala_testkit::ws::Ws::open_with(
@@ -269,7 +263,7 @@ async fn asking_a_found_socket_that_has_left_ends_at_once() {
 }
 
 #[tokio::test]
-async fn servers_are_counted() {
+async fn servers_are_counted_f006() {
     let broker = FakeBroker::new();
     let [a, _b] = counted(&broker).await;
     assert_eq!(a.server_count().await.unwrap(), 2);

@@ -99,14 +99,11 @@ impl Session {
 
 /// Waits until what this server has emitted is in the log.
 async fn all_logged(node: &Node) {
-    until("the log to have it", || {
-        node.stats().cluster.unwrap().queued_messages == 0
-    })
-    .await;
+    until("the log to have it", || node.link().queued_messages == 0).await;
 }
 
 #[tokio::test]
-async fn a_client_recovers_on_another_server_with_rooms_data_and_what_it_missed() {
+async fn a_client_recovers_on_another_server_with_rooms_data_and_what_it_missed_c077() {
     let [a, b] = two(&FakeBroker::new()).await;
     let (pen, mut recovered) = notes();
     b.on_connect(async move |socket: Socket| pen.write(socket.recovered()));
@@ -274,7 +271,7 @@ async fn a_live_delivery_that_comes_late_is_not_sent_again() {
     assert!(session.is_same().await);
     a.emit("end", &()).unwrap();
     session.event("end").await;
-    until("all to arrive", || b.stats().cluster.unwrap().received >= 6).await;
+    until("all to arrive", || b.link().received >= 6).await;
     b.local().emit("local", &()).unwrap();
     session.ws.expect(r#"42["local"]"#).await;
 }
@@ -324,10 +321,7 @@ async fn while_the_log_is_away_clients_are_served_without_offsets() {
     let mut session = Session::new(&a).await;
     let mut far = b.client().await;
     broker.stop();
-    until("the server to notice", || {
-        !a.stats().cluster.unwrap().connected
-    })
-    .await;
+    until("the server to notice", || !a.link().connected).await;
     a.emit("now", &1).unwrap();
     session.socket(&a).emit("own", &2).unwrap();
     session.ws.expect(r#"42["now",1]"#).await;
