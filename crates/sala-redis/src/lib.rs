@@ -10,7 +10,9 @@ mod place;
 #[cfg(feature = "sharded")]
 mod sharded;
 #[cfg(feature = "streams")]
-mod streams;
+pub mod streams;
+#[cfg(all(test, any(feature = "classic", feature = "sharded")))]
+mod vectors;
 
 #[cfg(feature = "classic")]
 pub use self::classic::{Classic, ClassicInlet, ClassicOptions, ClassicOutlet, Parser};

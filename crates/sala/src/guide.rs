@@ -18,6 +18,7 @@ pages! {
     namespaces "namespaces.md";
     middlewares "middlewares.md";
     recovery "recovery.md";
+    cluster "cluster.md";
     options "options.md";
     deploying "deploying.md";
 }

@@ -5,8 +5,8 @@ use sala_engine::ConnectionEvent;
 use sala_interop::server::{channel::report, options};
 use serde_json::{Value, json};
 
-use crate::value::{args, shown, to_shown};
 use crate::{Probe, Space, lock, rules};
+use sala_interop::server::value::{args, shown, to_shown};
 
 /// The one handler of all events that have no canned one. Their name becomes the first argument.
 const ANY: &str = "any event of the probe";
@@ -134,7 +134,7 @@ pub(crate) fn rooms_of(socket: &Socket) -> Vec<String> {
 
 /// The data of a socket.
 pub(crate) fn data_of(socket: &Socket) -> Value {
-    serde_json::from_str(&socket.data().snapshot().to_json()).expect("data is JSON")
+    to_shown(&socket.data().snapshot().to_value())
 }
 
 fn leaving(socket: &Socket, reason: DisconnectReason, farewell: Option<&str>) {

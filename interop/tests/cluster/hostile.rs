@@ -2,6 +2,7 @@
 //!
 //! Where such a message ends an official server or reaches its clients, it is given to a cluster of Sala's servers alone.
 
+mod answers;
 mod poison;
 
 use sala_interop::{Peer, differs, peer};
@@ -23,12 +24,16 @@ async fn survives(mode: Mode, peers: [Peer; 4], poisons: Vec<Poison>) {
     }
     lab.wait_until_joined().await;
     lab.warm_up().await;
+    let ours: Vec<usize> = ALL.filter(|server| peers[*server] == Peer::Sala).collect();
+    let before = counted(&mut lab, &ours).await;
     let mut redis = lab.broker.client_for("").await;
     let own = own_channels(&mut redis).await;
+    let mut given = 0;
     for poison in &poisons {
         lab.doing(format!("{poison:?}"));
         for target in poison.targets(&own) {
-            target.give(&mut redis, &poison.bytes).await;
+            let receivers = target.give(&mut redis, &poison.bytes).await;
+            given += if poison.is_read() { receivers } else { 0 };
         }
         for server in ALL {
             lab.run(server, json!({"do": "sync"})).await;
@@ -36,7 +41,44 @@ async fn survives(mode: Mode, peers: [Peer; 4], poisons: Vec<Poison>) {
     }
     lab.doing("the examination afterwards".into());
     is_well(&mut lab).await;
+    if ours.len() == ALL.len() {
+        let counted = counted(&mut lab, &ours).await - before;
+        assert!(
+            counted >= given,
+            "{counted} of {given} messages were counted"
+        );
+    }
+    for server in ours {
+        was_told_once(&mut lab, server).await;
+    }
     eprintln!("{} bad messages were survived", poisons.len());
+}
+
+/// How many messages of others these servers have counted as one thing or another.
+async fn counted(lab: &mut Lab, servers: &[usize]) -> i64 {
+    let mut sum = 0;
+    for server in servers {
+        let stats = lab.run(*server, json!({"do": "stats"})).await;
+        for counter in ["received", "own", "ignored", "malformed"] {
+            sum += stats[counter].as_i64().unwrap();
+        }
+    }
+    sum
+}
+
+/// Asserts that a server of Sala counted malformed messages and told its operator of the first of them, once.
+async fn was_told_once(lab: &mut Lab, server: usize) {
+    let stats = lab.run(server, json!({"do": "stats"})).await;
+    assert!(stats["malformed"].as_i64().unwrap() > 10, "{stats}");
+    assert_eq!(
+        (&stats["panics"], &stats["outages"]),
+        (&json!(0), &json!(0)),
+        "{stats}"
+    );
+    let told = lab.servers[server].taken("trouble").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    let text = told[0]["error"].as_str().unwrap();
+    assert!(text.starts_with("malformed message from "), "{text}");
 }
 
 /// The channels on which single servers hear answers.

@@ -122,9 +122,13 @@ impl ClusterOptions {
 
     /// Told of everything that an operator should know. Called by the tasks of the cluster, and by
     /// whoever hands over a message that is refused, with no lock held: must not wait. A panic in it is
-    /// caught and ignored.
+    /// caught and ignored. A further listener is added, and called after those before.
     pub fn on_event(mut self, listener: impl Fn(ClusterEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.on_event = Arc::new(listener);
+        let before = self.on_event;
+        self.on_event = Arc::new(move |event| {
+            before(event);
+            listener(event);
+        });
         self
     }
 }

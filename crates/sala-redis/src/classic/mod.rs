@@ -6,8 +6,11 @@ mod outlet;
 mod parser;
 mod read;
 mod requests;
+#[cfg(test)]
+mod tests;
 mod write;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +60,7 @@ const NAME: &str = "redis classic pub/sub";
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct Classic {
     options: ClassicOptions,
     connector: Connector,
@@ -81,6 +85,16 @@ impl Default for ClassicOptions {
             request_timeout: Duration::from_secs(5),
             parser: None,
         }
+    }
+}
+
+impl fmt::Debug for ClassicOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClassicOptions")
+            .field("names", &self.names)
+            .field("request_timeout", &self.request_timeout)
+            .field("has_parser", &self.parser.is_some())
+            .finish()
     }
 }
 
@@ -151,6 +165,14 @@ async fn checked(redis: &Redis) -> Result<Connector, BackendError> {
     let connector = Connector::new(redis)?;
     connector.check("the classic backend", (6, 0)).await?;
     Ok(connector)
+}
+
+impl fmt::Debug for Classic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Classic")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Classic {

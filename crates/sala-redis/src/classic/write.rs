@@ -26,12 +26,13 @@ pub fn encode(envelope: &Envelope, parser: Option<&dyn Parser>) -> Result<Vec<u8
     }
 }
 
-/// What may hold bytes of the application is in MessagePack, all else in JSON, also a server-side event, whose bytes are
-/// lost in it.
+/// Events for sockets and the answers of clients are always in MessagePack. All else is in JSON, as
+/// in the reference, unless it holds bytes: those the reference would turn into lists of numbers, but reads in
+/// MessagePack just as well.
 fn form(message: &Message) -> Form {
     match message {
         Message::Broadcast { .. } | Message::BroadcastAck { .. } => Form::Notepack,
-        _ => Form::Json,
+        message => Form::for_message(message, Form::Notepack),
     }
 }
 

@@ -73,6 +73,15 @@ impl Commands {
         }
     }
 
+    /// Whether the connection is still there. Those of a Cluster are replaced one by one when they fail.
+    pub(crate) async fn answer(&self) -> bool {
+        match &self.via {
+            Via::One(node) => node.answers().await,
+            #[cfg(feature = "cluster")]
+            Via::Cluster(_) => true,
+        }
+    }
+
     /// Runs a command on every node. Nodes that cannot be reached are left out.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 //! within a Cluster, where one node of many may go, is a part replaced while the rest goes on.
 
 mod commands;
+mod idle;
 #[cfg(feature = "cluster")]
 mod nodes;
 mod publish;
@@ -28,6 +29,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Value};
 use sala_adapter::{BackendError, BackendErrorKind};
 
 pub(crate) use self::commands::{Commands, Keyed};
+pub(crate) use self::idle::Idle;
 pub(crate) use self::publish::{Post, Publisher, Way, too_large};
 pub(crate) use self::queue::{Incoming, Message};
 pub(crate) use self::subscriber::{Subscriber, Subscription};
@@ -60,6 +62,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Whether it is still there.
+    pub(crate) async fn answers(&self) -> bool {
+        self.try_run(&redis::cmd("PING")).await.is_ok()
+    }
+
     /// Runs a command.
     pub(crate) async fn run(&self, doing: &str, cmd: &Cmd) -> Result<Value, BackendError> {
         self.try_run(cmd)

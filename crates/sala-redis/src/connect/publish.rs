@@ -4,7 +4,7 @@ use redis::Cmd;
 use sala_adapter::backend::{Parcel, State};
 use sala_adapter::{BackendError, BackendErrorKind, Envelope};
 
-use super::{Commands, Connector, Keyed};
+use super::{Commands, Connector, Idle, Keyed};
 
 /// How much is sent at once, in bytes. More gains nothing and only takes memory.
 const CHUNK: usize = 1 << 20;
@@ -14,6 +14,7 @@ pub(crate) struct Publisher {
     connector: Connector,
     way: Way,
     commands: Option<Commands>,
+    idle: Idle,
 }
 
 /// Which command publishes.
@@ -38,6 +39,7 @@ impl Publisher {
             connector,
             way,
             commands: None,
+            idle: Idle::new(),
         }
     }
 
@@ -90,6 +92,12 @@ impl Publisher {
     ) -> Result<(), BackendError> {
         if commands.is_empty() {
             return Ok(());
+        }
+        if let Some(open) = &self.commands
+            && self.idle.is_over()
+            && !open.answer().await
+        {
+            self.commands = None;
         }
         match self
             .commands()

@@ -3,7 +3,10 @@
 mod channels;
 mod inlet;
 mod outlet;
+#[cfg(test)]
+mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +48,7 @@ const NAME: &str = "redis sharded pub/sub";
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct Sharded {
     options: ShardedOptions,
     connector: Connector,
@@ -153,6 +157,14 @@ impl ShardedOptions {
             prefix: self.prefix.as_str().into(),
             mode: self.mode,
         }
+    }
+}
+
+impl fmt::Debug for Sharded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sharded")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 

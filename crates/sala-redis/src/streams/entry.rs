@@ -84,6 +84,17 @@ impl Fields {
         })
     }
 
+    /// Names and values by turns, in the order of the reference.
+    pub(crate) fn into_pairs(self) -> Vec<Bytes> {
+        let name = |name: &'static str| Bytes::from_static(name.as_bytes());
+        let mut pairs = vec![name("uid"), self.uid, name("nsp"), self.nsp];
+        pairs.extend([name("type"), self.kind.to_string().into()]);
+        if let Some(data) = self.data {
+            pairs.extend([name("data"), data]);
+        }
+        pairs
+    }
+
     /// How much they weigh, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.uid.len() + self.nsp.len() + self.data.as_ref().map_or(0, Bytes::len)

@@ -10,15 +10,15 @@ use super::entry::Fields;
 use super::id::StreamId;
 use super::ledger::{Ledger, Writer, lock};
 use super::reader::entries;
-use crate::connect::{Connector, Node};
+use crate::connect::{Connector, Idle, Node};
 
 /// How many entries are read at once.
 const PAGE: usize = 500;
 
 /// A connection that writes into streams.
-#[derive(Clone)]
 pub(super) struct Lane {
     pub(super) node: Node,
+    idle: Idle,
 }
 
 impl Lane {
@@ -40,7 +40,15 @@ impl Lane {
             let now = identify(&node).await?;
             lock(ledger).set_writer(name, now);
         }
-        Ok(Self { node })
+        Ok(Self {
+            node,
+            idle: Idle::new(),
+        })
+    }
+
+    /// Whether the connection is still there, as far as is to be feared that it is not.
+    pub(super) async fn is_there(&mut self) -> bool {
+        !self.idle.is_over() || self.node.answers().await
     }
 }
 

@@ -18,17 +18,40 @@ mod vectors;
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use sala_adapter::Envelope;
 use sala_adapter::backend::{Backend, BackendError, Context, Link, Members, Profile};
+use sala_adapter::codec::CodecError;
 
 use self::count::SubscriberCount;
+use self::entry::Fields;
 pub use self::inlet::StreamsInlet;
 use self::ledger::Ledger;
 pub use self::options::StreamsOptions;
 pub use self::outlet::StreamsOutlet;
 use self::places::Places;
+pub use self::session::{decode as decode_session, encode as encode_session};
 use self::store::SessionStore;
 use crate::Redis;
 use crate::connect::Connector;
+
+/// Reads an entry of a stream: its fields, names and values by turns, in any order.
+///
+/// # Errors
+///
+/// If it is no message, with what is wrong; [`UnknownType`](sala_adapter::codec::CodecErrorKind::UnknownType) if it is from a newer server.
+pub fn decode_entry(fields: Vec<Bytes>) -> Result<Envelope, CodecError> {
+    Fields::from_pairs(fields)?.decode()
+}
+
+/// Writes the entry of a message: its fields, names and values by turns.
+///
+/// # Errors
+///
+/// If it is a message that only the classic adapter knows, or cannot be expressed.
+pub fn encode_entry(envelope: &Envelope, only_plaintext: bool) -> Result<Vec<Bytes>, CodecError> {
+    Fields::encode(envelope, only_plaintext).map(Fields::into_pairs)
+}
 
 /// What the errors call it.
 const NAME: &str = "redis streams";

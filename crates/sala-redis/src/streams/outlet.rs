@@ -16,7 +16,7 @@ use super::id::StreamId;
 use super::lane::{Lane, executed};
 use super::ledger::{Ledger, lock};
 use super::reader::last_id;
-use crate::connect::{Connector, Post, Publisher, Way, too_large};
+use crate::connect::{Connector, Node, Post, Publisher, Way, too_large};
 use crate::error::failed;
 
 /// How much is written at once, in bytes. More gains nothing and only takes memory.
@@ -193,9 +193,9 @@ impl StreamsOutlet {
         if items.is_empty() {
             return Ok(());
         }
-        let lane = self.lane(lane).await?;
+        let node = self.lane(lane).await?;
         for item in &*items {
-            self.look_back(&lane, &item.stream).await?;
+            self.look_back(&node, &item.stream).await?;
         }
         items.retain(|item| match self.written_before(item) {
             Some(id) => {
@@ -204,31 +204,34 @@ impl StreamsOutlet {
             }
             None => true,
         });
-        self.write(&lane, batch, items).await
+        self.write(&node, batch, items).await
     }
 
-    async fn lane(&mut self, name: &str) -> Result<Lane, BackendError> {
-        if let Some(lane) = self.lanes.get(name) {
-            return Ok(lane.clone());
+    /// The connection of a lane, opened if there is none or if it is dead.
+    async fn lane(&mut self, name: &str) -> Result<Node, BackendError> {
+        if let Some(lane) = self.lanes.get_mut(name)
+            && lane.is_there().await
+        {
+            return Ok(lane.node.clone());
         }
         let ledger = match &self.author {
             Author::Server(_, ledger) => Some(&**ledger),
             Author::Emitter => None,
         };
         let lane = Lane::open(&self.connector, name, ledger).await?;
-        self.lanes.insert(name.to_owned(), lane.clone());
-        Ok(lane)
+        let node = lane.node.clone();
+        self.lanes.insert(name.to_owned(), lane);
+        Ok(node)
     }
 
     /// Finds out, once for each stream, what the connection before has written of what was under way.
-    async fn look_back(&mut self, lane: &Lane, stream: &str) -> Result<(), BackendError> {
+    async fn look_back(&mut self, node: &Node, stream: &str) -> Result<(), BackendError> {
         let Author::Server(server, ledger) = &self.author else {
             return Ok(());
         };
         if self.found.contains_key(stream) {
             return Ok(());
         }
-        let node = &lane.node;
         let name = |error| failed("looking at the end of the stream", &node.address, error);
         let mut found = Found::default();
         let written = lock(ledger).of(stream);
@@ -268,7 +271,7 @@ impl StreamsOutlet {
 
     async fn write(
         &self,
-        lane: &Lane,
+        node: &Node,
         batch: &mut [Parcel],
         items: &[Item],
     ) -> Result<(), BackendError> {
@@ -279,8 +282,8 @@ impl StreamsOutlet {
         for item in items {
             self.note(item, Ledger::depart);
         }
-        let mut connection = lane.node.connection.clone();
-        let name = |error| failed("writing to the stream", &lane.node.address, error);
+        let mut connection = node.connection.clone();
+        let name = |error| failed("writing to the stream", &node.address, error);
         let sent = connection
             .send_packed_commands(&pipeline, 0, items.len())
             .await;

@@ -7,7 +7,12 @@ use sala_proto::wire::{Reader, Writer};
 
 use super::entry::{decode_base64, encode_base64};
 
-pub(crate) fn encode(session: &SavedSession<Value>) -> Result<bytes::Bytes, CodecError> {
+/// Writes a session as the value of its key.
+///
+/// # Errors
+///
+/// If the data of its socket cannot be expressed.
+pub fn encode(session: &SavedSession<Value>) -> Result<bytes::Bytes, CodecError> {
     let mut out = Vec::new();
     Writer::msgpack(&mut out).map(4, |map| {
         map.key("sid").text(session.sid.as_str());
@@ -18,7 +23,12 @@ pub(crate) fn encode(session: &SavedSession<Value>) -> Result<bytes::Bytes, Code
     Ok(encode_base64(&out))
 }
 
-pub(crate) fn decode(text: &[u8]) -> Result<SavedSession<Value>, CodecError> {
+/// Reads a session that was saved under its key.
+///
+/// # Errors
+///
+/// If it is none, with what is wrong.
+pub fn decode(text: &[u8]) -> Result<SavedSession<Value>, CodecError> {
     let bytes = decode_base64(text).ok_or_else(|| malformed("a session that is not base64"))?;
     let (mut sid, mut pid, mut rooms, mut data) = (None, None, None, Value::Null);
     let mut reader = Reader::msgpack(&bytes);

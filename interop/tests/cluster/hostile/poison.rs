@@ -3,6 +3,8 @@
 use sala_testkit::resp::Resp;
 use serde_json::{Value, json};
 
+use crate::lab::NAMES;
+
 /// A bad message, for some of the channels of an adapter.
 #[derive(Clone)]
 pub(crate) struct Poison {
@@ -30,6 +32,12 @@ pub(crate) enum Target {
     Stream(Vec<(&'static str, String)>),
 }
 
+/// A channel of a room that nobody is in.
+const ODD: &str = "socket.io#/#\u{1}";
+
+/// A namespace that no server has.
+const ELSEWHERE: &str = "/elsewhere";
+
 impl std::fmt::Debug for Poison {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = &self.bytes[..self.bytes.len().min(120)];
@@ -44,6 +52,15 @@ impl std::fmt::Debug for Poison {
 }
 
 impl Poison {
+    /// Whether servers look at it at all: not if it is for a room or a namespace that they do not have.
+    pub(crate) fn is_read(&self) -> bool {
+        match &self.place {
+            Place::One(Target::Channel(name)) => name != ODD,
+            Place::One(Target::Stream(fields)) => !fields.contains(&("nsp", ELSEWHERE.to_owned())),
+            _ => true,
+        }
+    }
+
     pub(crate) fn targets(&self, own: &[Target]) -> Vec<Target> {
         match &self.place {
             Place::One(target) => vec![target.clone()],
@@ -53,18 +70,26 @@ impl Poison {
 }
 
 impl Target {
-    pub(crate) async fn give(&self, redis: &mut Resp, bytes: &[u8]) {
+    /// Sends it; to how many servers.
+    pub(crate) async fn give(&self, redis: &mut Resp, bytes: &[u8]) -> i64 {
         match self {
-            Self::Channel(name) => redis.run([b"PUBLISH", name.as_bytes(), bytes]).await,
-            Self::Sharded(name) => redis.run([b"SPUBLISH", name.as_bytes(), bytes]).await,
+            Self::Channel(name) => {
+                let command = [b"PUBLISH", name.as_bytes(), bytes];
+                redis.run(command).await.number()
+            }
+            Self::Sharded(name) => {
+                let command = [b"SPUBLISH", name.as_bytes(), bytes];
+                redis.run(command).await.number()
+            }
             Self::Stream(fields) => {
                 let mut command = vec![&b"XADD"[..], b"socket.io", b"*", b"data", bytes];
                 for (name, value) in fields {
                     command.extend([name.as_bytes(), value.as_bytes()]);
                 }
-                redis.run(command).await
+                redis.run(command).await;
+                NAMES.len() as i64
             }
-        };
+        }
     }
 }
 
@@ -199,7 +224,7 @@ pub(crate) fn classic() -> Vec<Poison> {
     let (all, room, odd) = (
         channel("socket.io#/#"),
         channel("socket.io#/#one#"),
-        channel("socket.io#/#\u{1}"),
+        channel(ODD),
     );
     let (requests, responses) = (
         channel("socket.io-request#/#"),
@@ -377,7 +402,7 @@ pub(crate) fn streams() -> Vec<Poison> {
     for kind in ["", "x", "-1", "99", "3.5", "1e9"] {
         poisons.extend(harmless(&entry(kind, "/"), [data.clone()]));
     }
-    poisons.extend(harmless(&entry("3", "/elsewhere"), [data]));
+    poisons.extend(harmless(&entry("3", ELSEWHERE), [data]));
     for fields in [vec![], vec![("nsp", "/".to_owned())]] {
         poisons.extend(harmless(&Place::One(Target::Stream(fields)), [vec![]]));
     }
@@ -392,7 +417,7 @@ fn entry(kind: &str, nsp: &str) -> Place {
 }
 
 /// A value in MessagePack, in the longest forms: that is easy to write, and readers take every form.
-fn msgpack(value: &Value) -> Vec<u8> {
+pub(super) fn msgpack(value: &Value) -> Vec<u8> {
     let with = |kind: u8, length: usize| {
         let length = u32::try_from(length).unwrap();
         [&[kind][..], &length.to_be_bytes()].concat()

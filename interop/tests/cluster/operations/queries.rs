@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lab::{ALL, KID, Lab, NAMES, each};
+use crate::lab::{ALL, KID, Lab, NAMES, assert_fails, each};
 
 /// Enough for every answer that comes.
 const PLENTY: u64 = 4_000; // milliseconds
@@ -91,7 +91,7 @@ pub(crate) async fn a_silent_client_is_missed(lab: &mut Lab, from: usize) {
     let (error, answers) = lab
         .ask(from, json!({"do": "emit", "timeout": 300, "args": args}))
         .await;
-    assert_eq!(error, "operation has timed out");
+    assert_fails(from, &error, "operation has timed out");
     let speaking = lab.names("/", |client| client.name != "d1");
     assert_eq!(answers, texts(speaking));
     lab.heard(from, each(&to, &[args])).await;
@@ -284,7 +284,11 @@ pub(crate) async fn a_riddle_is_asked(lab: &mut Lab, from: usize) {
 
 pub(crate) async fn a_riddle_is_given_up(lab: &mut Lab, from: usize) {
     let (error, answers) = lab.answer(from, riddle(from), Duration::from_secs(8)).await;
-    assert_eq!(error, "timeout reached: only 2 responses received out of 3");
+    assert_fails(
+        from,
+        &error,
+        "timeout reached: only 2 responses received out of 3",
+    );
     let answering = others(from).into_iter().filter(|name| *name != "d");
     assert_eq!(answers, texts(answering));
 }

@@ -4,7 +4,7 @@
 //! followed at the next owner, and the loss is reported; when a slot moves, Redis ends the subscription, and
 //! it begins again at the new owner. Only when no node can be reached does all end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ pub(super) fn keep(
         events,
         connections: BTreeMap::new(),
         channels: HashMap::default(),
+        homeless: HashSet::default(),
         next: 0,
         alone_since: None,
     };
@@ -75,8 +76,10 @@ struct Keeper {
     events: mpsc::UnboundedSender<Event>,
     /// By the number under which their events come.
     connections: BTreeMap<u64, (Address, Node)>,
-    /// What is followed, and over which connection; `None` until it is.
-    channels: HashMap<Subscription, Option<u64>, RandomState>,
+    /// What is followed, and over which connection.
+    channels: HashMap<Subscription, u64, RandomState>,
+    /// What is to be followed and is not yet, or not any more.
+    homeless: HashSet<Subscription, RandomState>,
     next: u64,
     /// Since when no node could be reached.
     alone_since: Option<Instant>,
@@ -98,9 +101,9 @@ impl Keeper {
                     Some(request) => self.answer(request).await,
                     None => return,
                 },
-                Some(event) = events.recv() => self.handle(event).await,
+                Some(event) = events.recv() => self.handle(event, &mut events).await,
                 _ = ping.tick() => self.ping().await,
-                _ = retry.tick(), if self.has_homeless() => self.settle().await,
+                _ = retry.tick(), if !self.homeless.is_empty() => self.settle().await,
             }
         }
     }
@@ -116,21 +119,18 @@ impl Keeper {
     }
 
     async fn begin(&mut self, what: Vec<Subscription>) -> Result<(), BackendError> {
-        for one in &what {
-            self.channels.entry(one.clone()).or_insert(None);
-        }
+        let new = what.iter().filter(|one| !self.channels.contains_key(one));
+        self.homeless.extend(new.cloned());
         // Twice: the first attempt may learn that a slot has moved or a node is gone.
         for _ in 0..2 {
             self.settle().await;
-            if !what.iter().any(|one| self.is_homeless(one)) {
+            if !what.iter().any(|one| self.homeless.contains(one)) {
                 return Ok(());
             }
         }
         self.nodes.refresh().await?;
-        let names: Vec<_> = what.iter().filter(|one| self.is_homeless(one)).collect();
-        let names = names
-            .iter()
-            .map(|one| String::from_utf8_lossy(&one.name).into_owned());
+        let names = what.iter().filter(|one| self.homeless.contains(one));
+        let names = names.map(|one| String::from_utf8_lossy(&one.name).into_owned());
         let names = names.collect::<Vec<_>>().join(", ");
         self.queue.lost(format!(
             "no node of the Redis Cluster serves {names}: followed as soon as one does"
@@ -141,7 +141,8 @@ impl Keeper {
     async fn end(&mut self, what: Vec<Subscription>) -> Result<(), BackendError> {
         let mut by_node: BTreeMap<u64, Vec<Subscription>> = BTreeMap::new();
         for one in what {
-            if let Some(Some(id)) = self.channels.remove(&one) {
+            self.homeless.remove(&one);
+            if let Some(id) = self.channels.remove(&one) {
                 by_node.entry(id).or_default().push(one);
             }
         }
@@ -156,22 +157,30 @@ impl Keeper {
         Ok(())
     }
 
-    async fn handle(&mut self, event: Event) {
+    /// Handles this event and those behind it: a slot that moves ends many subscriptions at once.
+    async fn handle(&mut self, first: Event, more: &mut mpsc::UnboundedReceiver<Event>) {
+        self.note(first);
+        while let Ok(event) = more.try_recv() {
+            self.note(event);
+        }
+        if !self.homeless.is_empty() {
+            // If this fails, the next attempt to settle will see to it.
+            let _ = self.nodes.refresh().await;
+            self.settle().await;
+        }
+    }
+
+    fn note(&mut self, event: Event) {
         match event {
             Event::Disconnected(id) => self.lose(id, "the connection broke"),
             Event::Ended(id, name) => {
-                // Ours are no longer in the table when Redis confirms their end.
-                if let Some(home) = self.channels.get_mut(&Subscription::shard(name))
-                    && *home == Some(id)
-                {
-                    *home = None;
-                    // The slot has moved; where to is not known yet.
-                    let _ = self.nodes.refresh().await;
+                let one = Subscription::shard(name);
+                // What we have ended ourselves is no longer in the table when Redis confirms it.
+                if self.channels.get(&one) == Some(&id) {
+                    self.channels.remove(&one);
+                    self.homeless.insert(one);
                 }
             }
-        }
-        if self.has_homeless() {
-            self.settle().await;
         }
     }
 
@@ -181,11 +190,10 @@ impl Keeper {
             return;
         };
         self.connector.distrust(&format!("{host}:{port}"));
-        let mut count = 0;
-        for home in self.channels.values_mut().filter(|home| **home == Some(id)) {
-            *home = None;
-            count += 1;
-        }
+        let lost = self.channels.extract_if(|_, home| *home == id);
+        let lost: Vec<_> = lost.map(|(one, _)| one).collect();
+        let count = lost.len();
+        self.homeless.extend(lost);
         if count > 0 {
             self.queue.lost(format!(
                 "node {host}:{port} of the Redis Cluster was lost ({why}) with {count} channels"
@@ -211,8 +219,7 @@ impl Keeper {
     /// Follows what is not followed yet, where it can be.
     async fn settle(&mut self) {
         let mut groups: BTreeMap<Address, Vec<Subscription>> = BTreeMap::new();
-        let homeless = self.channels.iter().filter(|(_, home)| home.is_none());
-        for (one, _) in homeless {
+        for one in &self.homeless {
             if let Ok(owner) = self.nodes.owner_of(&one.name) {
                 groups.entry(owner).or_default().push(one.clone());
             }
@@ -220,10 +227,10 @@ impl Keeper {
         for (address, what) in groups {
             self.settle_at(&address, what).await;
         }
-        if self.has_homeless() {
-            self.look_around().await;
-        } else {
+        if self.homeless.is_empty() {
             self.alone_since = None;
+        } else {
+            self.look_around().await;
         }
     }
 
@@ -234,7 +241,8 @@ impl Keeper {
         match change(&node, &what, true).await {
             Ok(()) => {
                 for one in what {
-                    self.channels.insert(one, Some(id));
+                    self.homeless.remove(&one);
+                    self.channels.insert(one, id);
                 }
             }
             // Some may have been accepted; to follow twice does no harm.
@@ -280,14 +288,6 @@ impl Keeper {
         let node = self.connector.connect(info, Some(receive), timeout).await?;
         self.connections.insert(id, (address.clone(), node.clone()));
         Ok((id, node))
-    }
-
-    fn is_homeless(&self, one: &Subscription) -> bool {
-        matches!(self.channels.get(one), Some(None))
-    }
-
-    fn has_homeless(&self) -> bool {
-        self.channels.values().any(Option::is_none)
     }
 }
 
