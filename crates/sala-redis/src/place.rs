@@ -12,7 +12,7 @@ use crate::named::without_secrets;
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     /// One server.
-    One(ConnectionInfo),
+    One(Box<ConnectionInfo>),
     /// A Cluster, found through any of these.
     Cluster(Vec<ConnectionInfo>),
     /// The master that these sentinels know under a name.
@@ -49,7 +49,7 @@ fn parse_one(url: &str) -> Result<Place, BackendError> {
     };
     let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
     match kind {
-        "" => server(url).map(Place::One),
+        "" => server(url).map(|info| Place::One(Box::new(info))),
         "cluster" => cluster(servers(base, &Parts::of(rest))?),
         "sentinel" => sentinel(base, Parts::of(rest)),
         _ => Err(wrong(format!(
@@ -185,9 +185,7 @@ fn server(url: &str) -> Result<ConnectionInfo, BackendError> {
             without_secrets(url)
         )));
     }
-    if cfg!(not(feature = "tls")) && scheme.ends_with("ss")
-        || cfg!(not(feature = "tls")) && scheme == "valkeys"
-    {
+    if cfg!(not(feature = "tls")) && matches!(scheme, "rediss" | "valkeys") {
         return Err(wrong(
             "for rediss:// the feature `tls` of sala-redis is needed",
         ));
