@@ -1,6 +1,7 @@
 //! The `sala` command.
 
 mod bench;
+mod emit;
 mod log;
 mod serve;
 mod units;
@@ -8,6 +9,9 @@ mod units;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Sala: a Socket.IO server.
 #[derive(Parser)]
@@ -21,12 +25,20 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Bench(Box<bench::Bench>),
+    Emit(Box<emit::Emit>),
+    Join(Box<emit::Join>),
+    Leave(Box<emit::Leave>),
+    Disconnect(Box<emit::Disconnect>),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(options) => serve::run(*options),
         Command::Bench(options) => bench::run(*options),
+        Command::Emit(options) => emit::emit(*options),
+        Command::Join(options) => emit::join(*options),
+        Command::Leave(options) => emit::leave(*options),
+        Command::Disconnect(options) => emit::disconnect(*options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

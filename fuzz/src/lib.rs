@@ -3,11 +3,13 @@
 //! A target panics if something is wrong. It checks more than the absence of panics: what decodes is
 //! encoded again, and what may arrive in pieces gives the same in whatever pieces it arrives.
 
+pub mod classic;
 pub mod cluster;
 pub mod engineio;
 pub mod http;
 pub mod mutate;
 pub mod socketio;
+pub mod streams;
 
 /// A target: takes any bytes, panics on a bug.
 pub type Target = fn(&[u8]);
@@ -33,6 +35,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("msgpack", socketio::msgpack),
     ("cluster_message", cluster::cluster_message),
     ("cluster_event", cluster::cluster_event),
+    ("classic_broadcast", classic::classic_broadcast),
+    ("classic_request", classic::classic_request),
+    ("classic_response", classic::classic_response),
+    ("streams_entry", streams::streams_entry),
+    ("streams_session", streams::streams_session),
 ];
 
 /// The target of this name.

@@ -288,6 +288,9 @@ pub enum Delivery {
         /// What is wrong with it.
         error: BackendError,
     },
+    /// A message that means nothing here: of a type that this version does not know, or on the channel of another
+    /// namespace. It was left out.
+    Foreign,
     /// Messages were lost, and it is not known which: the server was too slow, or away for longer than
     /// the broker remembers.
     Lost {

@@ -43,6 +43,7 @@ pub(crate) fn offer(args: RawArgs) {
 }
 
 /// Takes what the other side left.
+#[inline]
 pub(crate) fn collect() -> Option<RawArgs> {
     SLOT.take()
 }

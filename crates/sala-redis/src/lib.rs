@@ -11,6 +11,8 @@ mod place;
 mod sharded;
 #[cfg(feature = "streams")]
 pub mod streams;
+#[cfg(all(test, any(feature = "classic", feature = "sharded")))]
+mod vectors;
 
 #[cfg(feature = "classic")]
 pub use self::classic::{Classic, ClassicInlet, ClassicOptions, ClassicOutlet, Parser};

@@ -6,10 +6,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sala_emitter::Emitter;
-use sala_redis::{Classic, Streams};
+use sala_redis::{Classic, Sharded, Streams};
 use sala_testkit::redis::Redis;
 use sala_testkit::resp::Resp;
 use serde_json::{Value, json};
+
+use crate::support::{Node, event_of};
+
+#[path = "support/mod.rs"]
+mod support;
 
 const CLASSIC: &str = include_str!("../../sala-adapter/tests/vectors/redis-classic.json");
 const STREAMS: &str = include_str!("../../sala-adapter/tests/vectors/redis-streams.json");
@@ -213,4 +218,28 @@ async fn an_emitter_without_redis_says_so_and_goes_on_when_it_is_back() {
     redis.start_again().await;
     emitter.emit("x", &()).await.expect("sent");
     assert_eq!(redis.run(&["XLEN", "socket.io"]).await.number(), 1);
+}
+
+/// There is no official emitter for the sharded adapter; its servers understand ours.
+#[tokio::test]
+async fn over_the_sharded_adapter_servers_hear_an_emitter() {
+    let redis = Redis::start().await;
+    let backend = Sharded::connect(redis.url()).await.expect("Redis is there");
+    let mut server = Node::with_rooms("a", backend, &["room"]).await;
+    server.follow_room("room").await;
+    let outlet = Sharded::options()
+        .outlet(redis.url())
+        .await
+        .expect("Redis is there");
+    let emitter = Emitter::new(outlet);
+    emitter.emit("to all", &()).await.expect("sent");
+    assert_eq!(server.event().await, "to all");
+    emitter
+        .to("room")
+        .emit("to the room", &())
+        .await
+        .expect("sent");
+    let envelope = server.message().await;
+    assert_eq!(event_of(&envelope), "to the room");
+    assert!(envelope.sender.expect("it has one").is_emitter());
 }

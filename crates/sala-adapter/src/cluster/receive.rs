@@ -21,6 +21,7 @@ pub(super) fn apply(shared: &Arc<Shared>, delivery: Delivery) {
     match delivery {
         Delivery::Message { envelope, offset } => message(shared, envelope, offset),
         Delivery::Malformed { source, error } => shared.malformed(&source, &error),
+        Delivery::Foreign => shared.counters.ignored.add(1),
         Delivery::Lost { reason } => shared.lost(&reason),
     }
 }

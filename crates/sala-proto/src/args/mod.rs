@@ -189,6 +189,7 @@ impl<'a> Args<'a> {
     /// The name of the event, found without parsing anything else. `None` for the arguments of an
     /// ack or of a connect packet.
     #[must_use]
+    #[inline]
     pub fn event(&self) -> Option<EventName<'_>> {
         let (text, number) = match (self.name.as_ref()?, &self.repr) {
             (Name::Text(text), _) => (Cow::Borrowed(&**text), false),

@@ -6,6 +6,8 @@ mod outlet;
 mod parser;
 mod read;
 mod requests;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::fmt;

@@ -12,16 +12,22 @@ const LONG: Duration = Duration::from_secs(1);
 /// One that lay idle may be dead without anybody having noticed: Redis was started again, a firewall forgot it.
 /// It is asked before it is used, since a message that fails may have been sent all the same, and is not to be
 /// sent twice.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Idle {
-    used: Option<Instant>,
+    used: Instant,
 }
 
 impl Idle {
+    /// Of a connection that is new.
+    pub(crate) fn new() -> Self {
+        Self {
+            used: Instant::now(),
+        }
+    }
+
     /// Whether it was not used for long. It is now.
     pub(crate) fn is_over(&mut self) -> bool {
-        let now = Instant::now();
-        let before = self.used.replace(now);
-        before.is_some_and(|before| now - before >= LONG)
+        let before = std::mem::replace(&mut self.used, Instant::now());
+        before.elapsed() >= LONG
     }
 }

@@ -39,7 +39,7 @@ impl Publisher {
             connector,
             way,
             commands: None,
-            idle: Idle::default(),
+            idle: Idle::new(),
         }
     }
 

@@ -3,6 +3,8 @@
 mod channels;
 mod inlet;
 mod outlet;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

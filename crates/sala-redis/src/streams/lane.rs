@@ -42,7 +42,7 @@ impl Lane {
         }
         Ok(Self {
             node,
-            idle: Idle::default(),
+            idle: Idle::new(),
         })
     }
 
