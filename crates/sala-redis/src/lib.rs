@@ -31,6 +31,20 @@
 //! | `cluster` | yes | Redis Cluster, and Redis behind Sentinel |
 //! | `tls` | no | `rediss://` |
 
+#![cfg_attr(
+    not(all(
+        feature = "classic",
+        feature = "sharded",
+        feature = "streams",
+        feature = "cluster"
+    )),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "each backend uses some of what they share"
+    )
+)]
+
 #[cfg(feature = "classic")]
 pub mod classic;
 mod connect;
