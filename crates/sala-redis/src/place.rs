@@ -12,7 +12,7 @@ use crate::named::without_secrets;
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     /// One server.
-    One(ConnectionInfo),
+    One(Box<ConnectionInfo>),
     /// A Cluster, found through any of these.
     Cluster(Vec<ConnectionInfo>),
     /// The master that these sentinels know under a name.
@@ -49,7 +49,7 @@ fn parse_one(url: &str) -> Result<Place, BackendError> {
     };
     let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
     match kind {
-        "" => server(url).map(Place::One),
+        "" => server(url).map(|info| Place::One(Box::new(info))),
         "cluster" => cluster(servers(base, &Parts::of(rest))?),
         "sentinel" => sentinel(base, Parts::of(rest)),
         _ => Err(wrong(format!(
