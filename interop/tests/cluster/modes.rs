@@ -1,6 +1,5 @@
 //! Every adapter in every mode: one line each.
 
-use sala_testkit::find_program;
 use sala_testkit::redis::{Redis, RedisCluster, RedisSentinel};
 use serde_json::{Value, json};
 
@@ -8,7 +7,9 @@ use crate::broker::Broker;
 use crate::lab::Lab;
 use crate::operations;
 
-/// It is optional: Debian 12 has it among the backports only.
+/// It is optional: Debian 12 has it among the backports only. Its modes are compiled where it is installed (see
+/// `build.rs`).
+#[cfg(valkey)]
 const VALKEY: &str = "valkey-server";
 
 /// An adapter of the reference.
@@ -26,6 +27,7 @@ pub(crate) enum Topology {
     Cluster,
     Sentinel,
     /// One Valkey server, which claims to be Redis.
+    #[cfg(valkey)]
     Valkey,
 }
 
@@ -60,6 +62,7 @@ impl Mode {
     pub(crate) async fn broker(&self) -> Broker {
         match self.topology {
             Topology::Alone => Broker::Alone(Redis::start().await),
+            #[cfg(valkey)]
             Topology::Valkey => Broker::Alone(Redis::of(VALKEY, &[]).await),
             Topology::Cluster => Broker::Cluster(RedisCluster::start().await),
             Topology::Sentinel => Broker::Sentinel(RedisSentinel::start().await),
@@ -111,10 +114,6 @@ macro_rules! modes {
         $(#[tokio::test]
         async fn $name() {
             let mode = Mode::new(Kind::$kind, Topology::$topology, json!($options))$(.$more())?;
-            if mode.topology == Topology::Valkey && find_program(VALKEY).is_none() {
-                eprintln!("{VALKEY} is not installed, so nothing is asserted of it");
-                return;
-            }
             operations::run(Lab::start(mode).await).await;
         })+
     };
@@ -133,8 +132,12 @@ modes! {
     streams_with_recovery: Streams, Alone, {"streamName": "other", "blockTimeInMs": 500}, recovering;
     several_streams_and_sharded_channels: Streams, Alone,
         {"streamCount": 4, "useShardedPubSub": true, "onlyPlaintext": true, "channelPrefix": "other"};
+    streams_on_a_cluster: Streams, Cluster, {"streamCount": 3, "useShardedPubSub": true};
+}
+
+#[cfg(valkey)]
+modes! {
     classic_on_valkey: Classic, Valkey, {};
     sharded_on_valkey: Sharded, Valkey, {};
     streams_on_valkey: Streams, Valkey, {}, recovering;
-    streams_on_a_cluster: Streams, Cluster, {"streamCount": 3, "useShardedPubSub": true};
 }
