@@ -1,10 +1,11 @@
 //! Every adapter in every mode: one line each.
 
+use sala_interop::Peer;
 use sala_testkit::redis::{Redis, RedisCluster, RedisSentinel};
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
-use crate::lab::Lab;
+use crate::lab::{Lab, peer_of};
 use crate::operations;
 
 /// It is optional: Debian 12 has it among the backports only. Its modes are compiled where it is installed (see
@@ -87,10 +88,10 @@ impl Mode {
         options
     }
 
-    /// Whether bytes stay bytes in requests between servers and in their answers; the classic adapter writes
-    /// those as JSON.
-    pub(crate) fn binary_requests(&self) -> bool {
-        self.kind != Kind::Classic
+    /// Whether bytes stay bytes in the requests of a server and in its answers. An official server with the classic
+    /// adapter writes those as JSON; it reads the MessagePack that Sala writes.
+    pub(crate) fn keeps_bytes(&self, server: usize) -> bool {
+        self.kind != Kind::Classic || peer_of(server) == Peer::Sala
     }
 
     /// Whether broadcasts are written as JSON even when there are bytes in them.
