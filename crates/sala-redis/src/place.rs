@@ -185,9 +185,7 @@ fn server(url: &str) -> Result<ConnectionInfo, BackendError> {
             without_secrets(url)
         )));
     }
-    if cfg!(not(feature = "tls")) && scheme.ends_with("ss")
-        || cfg!(not(feature = "tls")) && scheme == "valkeys"
-    {
+    if cfg!(not(feature = "tls")) && matches!(scheme, "rediss" | "valkeys") {
         return Err(wrong(
             "for rediss:// the feature `tls` of sala-redis is needed",
         ));

@@ -7,8 +7,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use sala_adapter::BackendErrorKind;
 use sala_adapter::Target;
-use sala_adapter::backend::{Backend, Delivery, Inlet, Outlet, State};
+use sala_adapter::backend::{Backend, Context, Delivery, Follow, Inlet, Outlet, State};
 use sala_redis::{Classic, Redis, Sharded};
 use sala_testkit::redis::{RedisCluster, RedisSentinel};
 use support::{Node, event, within_seconds};
@@ -257,4 +258,23 @@ async fn classic_follows_the_sentinels_to_the_next_master() {
 #[tokio::test]
 async fn sharded_follows_the_sentinels_to_the_next_master() {
     failover(async |redis: Redis| Sharded::connect(redis).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_subscribe_is_told_so_and_not_tried_for_ever() {
+    let cluster = RedisCluster::start().await;
+    let rule = "ACL SETUSER poor on >p allchannels -@all +hello +ping +cluster|slots";
+    for node in &cluster.nodes {
+        node.run(&rule.split(' ').collect::<Vec<_>>()).await;
+    }
+    let url = format!("redis+cluster://poor:p@{}", cluster.nodes[0].addr());
+    let mut backend = Sharded::connect(url).await.unwrap();
+    let context = Context {
+        server: "a".into(),
+        rooms: std::sync::Arc::new(support::Rooms::default()),
+    };
+    let mut link = backend.open(&context).await.unwrap();
+    let follow = Follow::Namespace("/".into());
+    let error = link.inlet.follow(&follow).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
 }

@@ -10,6 +10,7 @@
 //! within a Cluster, where one node of many may go, is a part replaced while the rest goes on.
 
 mod commands;
+mod greeting;
 mod idle;
 #[cfg(feature = "cluster")]
 mod nodes;
@@ -29,6 +30,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Value};
 use sala_adapter::{BackendError, BackendErrorKind};
 
 pub(crate) use self::commands::{Commands, Keyed};
+use self::greeting::Greeting;
 pub(crate) use self::idle::Idle;
 pub(crate) use self::publish::{Post, Publisher, Way, too_large};
 pub(crate) use self::queue::{Incoming, Message};
@@ -82,14 +84,6 @@ impl Node {
     }
 }
 
-/// What a server says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Greeting {
-    pub(crate) version: String,
-    pub(crate) mode: String,
-    pub(crate) role: String,
-}
-
 impl Connector {
     /// Reads the URLs; connects to nothing yet.
     pub(crate) fn new(redis: &Redis) -> Result<Self, BackendError> {
@@ -121,7 +115,7 @@ impl Connector {
         let node = self.any_node(None::<NoPushes>).await?;
         let greeting = self.greeting(&node).await?;
         let at = &node.address;
-        check_version(&greeting, what, least, at)?;
+        greeting.check_version(what, least, at)?;
         match (greeting.mode.as_str(), self.is_cluster()) {
             ("sentinel", _) => Err(misconfigured(format!(
                 "{at} is a sentinel: write redis+sentinel://{at}/NAME-OF-THE-MASTER"
@@ -282,9 +276,13 @@ impl Connector {
         let mut last = misconfigured("no node of the Redis Cluster was named".to_owned());
         for info in self.candidates(named) {
             let timeout = Some(self.shared.limits.command_timeout);
+            let address = info.addr().to_string();
             match self.connect(info, pushes.clone(), timeout).await {
                 Ok(node) => return Ok(node),
-                Err(error) => last = error,
+                Err(error) => {
+                    self.distrust(&address);
+                    last = error;
+                }
             }
         }
         Err(last)
@@ -331,23 +329,6 @@ fn misconfigured(text: String) -> BackendError {
     BackendError::new(BackendErrorKind::Misconfigured, text)
 }
 
-impl Greeting {
-    fn of(hello: &Value) -> Self {
-        let of = |name: &str| {
-            let mut pairs = hello.as_map_iter().into_iter().flatten();
-            let value = pairs
-                .find(|(key, _)| text_of(key) == Some(name))
-                .map(|(_, value)| value);
-            value.and_then(text_of).unwrap_or_default().to_owned()
-        };
-        Self {
-            version: of("version"),
-            mode: of("mode"),
-            role: of("role"),
-        }
-    }
-}
-
 /// A value that is text.
 pub(crate) fn text_of(value: &Value) -> Option<&str> {
     match value {
@@ -355,29 +336,4 @@ pub(crate) fn text_of(value: &Value) -> Option<&str> {
         Value::SimpleString(text) => Some(text),
         _ => None,
     }
-}
-
-fn check_version(
-    greeting: &Greeting,
-    what: &str,
-    least: (u32, u32),
-    at: &str,
-) -> Result<(), BackendError> {
-    let mut numbers = greeting
-        .version
-        .split('.')
-        .map_while(|n| n.parse::<u32>().ok());
-    let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
-        // A proxy or a fork with a version of its own: its commands will tell.
-        return Ok(());
-    };
-    if (major, minor) >= least {
-        return Ok(());
-    }
-    let (least_major, least_minor) = least;
-    let text = format!(
-        "{what} needs Redis {least_major}.{least_minor} or newer, but {at} runs {}: update it, or use the classic backend",
-        greeting.version
-    );
-    Err(BackendError::new(BackendErrorKind::Refused, text))
 }

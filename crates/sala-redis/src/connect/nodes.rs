@@ -56,7 +56,7 @@ impl Nodes {
         };
         let mut last = misconfigured("no node of the Redis Cluster was named".to_owned());
         for info in self.connector.candidates(named) {
-            match self.ask(info.clone()).await {
+            match self.ask(&info).await {
                 Ok(map) => {
                     self.learn(map);
                     return Ok(());
@@ -70,16 +70,9 @@ impl Nodes {
         Err(last)
     }
 
-    async fn ask(&self, info: ConnectionInfo) -> Result<SlotMap, BackendError> {
-        let address = address_of(&info);
-        let node = match self.shared().connections.get(&address) {
-            Some(node) => Some(node.clone()),
-            None => None,
-        };
-        let node = match node {
-            Some(node) => node,
-            None => self.connect(&address).await?,
-        };
+    async fn ask(&self, info: &ConnectionInfo) -> Result<SlotMap, BackendError> {
+        let address = address_of(info);
+        let node = self.node(&address).await?;
         let reply = node
             .run("asking for the slots", redis::cmd("CLUSTER").arg("SLOTS"))
             .await;

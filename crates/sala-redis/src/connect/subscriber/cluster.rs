@@ -18,6 +18,7 @@ use super::{Event, Pushes, Queue, Subscription, change};
 use crate::connect::nodes::Nodes;
 use crate::connect::slots::Address;
 use crate::connect::{Connector, Node};
+use crate::error::ends_connection;
 
 /// How often it is tried to follow a channel whose node is lost.
 const RETRY: Duration = Duration::from_millis(100);
@@ -103,7 +104,7 @@ impl Keeper {
                 },
                 Some(event) = events.recv() => self.handle(event, &mut events).await,
                 _ = ping.tick() => self.ping().await,
-                _ = retry.tick(), if !self.homeless.is_empty() => self.settle().await,
+                _ = retry.tick(), if !self.homeless.is_empty() => self.settle_or_end().await,
             }
         }
     }
@@ -123,7 +124,7 @@ impl Keeper {
         self.homeless.extend(new.cloned());
         // Twice: the first attempt may learn that a slot has moved or a node is gone.
         for _ in 0..2 {
-            self.settle().await;
+            self.settle().await?;
             if !what.iter().any(|one| self.homeless.contains(one)) {
                 return Ok(());
             }
@@ -166,7 +167,7 @@ impl Keeper {
         if !self.homeless.is_empty() {
             // If this fails, the next attempt to settle will see to it.
             let _ = self.nodes.refresh().await;
-            self.settle().await;
+            self.settle_or_end().await;
         }
     }
 
@@ -216,8 +217,18 @@ impl Keeper {
         }
     }
 
+    async fn settle_or_end(&mut self) {
+        if let Err(error) = self.settle().await {
+            self.queue.end(error);
+        }
+    }
+
     /// Follows what is not followed yet, where it can be.
-    async fn settle(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// If it is refused, which no other attempt would change.
+    async fn settle(&mut self) -> Result<(), BackendError> {
         let mut groups: BTreeMap<Address, Vec<Subscription>> = BTreeMap::new();
         for one in &self.homeless {
             if let Ok(owner) = self.nodes.owner_of(&one.name) {
@@ -225,18 +236,24 @@ impl Keeper {
             }
         }
         for (address, what) in groups {
-            self.settle_at(&address, what).await;
+            self.settle_at(&address, what).await?;
         }
         if self.homeless.is_empty() {
             self.alone_since = None;
         } else {
             self.look_around().await;
         }
+        Ok(())
     }
 
-    async fn settle_at(&mut self, address: &Address, what: Vec<Subscription>) {
-        let Ok((id, node)) = self.connection(address).await else {
-            return;
+    async fn settle_at(
+        &mut self,
+        address: &Address,
+        what: Vec<Subscription>,
+    ) -> Result<(), BackendError> {
+        let (id, node) = match self.connection(address).await {
+            Ok(connection) => connection,
+            Err(error) => return unless_unreachable(error),
         };
         match change(&node, &what, true).await {
             Ok(()) => {
@@ -244,10 +261,14 @@ impl Keeper {
                     self.homeless.remove(&one);
                     self.channels.insert(one, id);
                 }
+                Ok(())
             }
             // Some may have been accepted; to follow twice does no harm.
-            Err(error) if error.kind() == BackendErrorKind::Unreachable && is_moved(&error) => {}
-            Err(error) => self.lose(id, &error.to_string()),
+            Err(error) if is_elsewhere(&error) => Ok(()),
+            Err(error) => {
+                self.lose(id, &error.to_string());
+                unless_unreachable(error)
+            }
         }
     }
 
@@ -291,10 +312,17 @@ impl Keeper {
     }
 }
 
-/// Whether the slot is elsewhere, so that nothing is wrong with the connection.
-fn is_moved(error: &BackendError) -> bool {
+fn unless_unreachable(error: BackendError) -> Result<(), BackendError> {
+    match error.kind() {
+        BackendErrorKind::Unreachable => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Whether another node serves the slot, or none just now: nothing is wrong with the connection.
+fn is_elsewhere(error: &BackendError) -> bool {
     let cause = std::error::Error::source(error);
-    cause
-        .and_then(|cause| cause.downcast_ref::<redis::RedisError>())
-        .is_some_and(|error| !crate::error::ends_connection(error))
+    let cause = cause.and_then(|cause| cause.downcast_ref::<redis::RedisError>());
+    error.kind() == BackendErrorKind::Unreachable
+        && cause.is_some_and(|error| !ends_connection(error))
 }
