@@ -126,7 +126,10 @@ impl Server {
     ///
     /// *Cancel safety:* as [`listen`](Self::listen).
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        self.await_cluster().await?;
+        tokio::select! {
+            ready = self.await_cluster() => ready?,
+            () = self.closed() => return Ok(()),
+        }
         let stop = self.closed();
         self.engine().serve(listener, self.service(), stop).await
     }

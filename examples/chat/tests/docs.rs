@@ -53,11 +53,8 @@ fn the_guide_names_every_option() {
 fn every_row_in_which_a_test_treats_the_servers_differently_is_explained() {
     let compat = include_str!("../../../docs/COMPAT.md");
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/tests");
-    let files = fs::read_dir(tests).expect("the interop tests lie beside the examples");
     let mut rows = 0;
-    for file in files {
-        let source = fs::read_to_string(file.expect("the folder is readable").path());
-        let source = source.expect("tests are text");
+    for_each_source(&tests, &mut |_, source| {
         let calls = source
             .split("differs(")
             .skip(1)
@@ -66,7 +63,7 @@ fn every_row_in_which_a_test_treats_the_servers_differently_is_explained() {
             assert!(names(compat, row), "docs/COMPAT.md does not explain {row}");
             rows += 1;
         }
-    }
+    });
     assert!(rows > 20, "the calls have moved");
 }
 
@@ -125,22 +122,29 @@ type Row = (char, u16);
 
 /// Adds the rows that the tests below a folder name, be it in comments or in names of functions.
 fn collect_rows(folder: &Path, rows: &mut BTreeSet<Row>) {
+    for_each_source(folder, &mut |path, source| {
+        let is_test = path
+            .iter()
+            .any(|part| part == "tests" || part == "tests.rs");
+        let tests = match is_test {
+            true => Some(source),
+            false => source
+                .split_once("#[cfg(test)]\nmod tests {")
+                .map(|(_, tests)| tests),
+        };
+        rows.extend(tests.into_iter().flat_map(rows_in));
+    });
+}
+
+/// Shows all Rust below a folder.
+fn for_each_source(folder: &Path, show: &mut impl FnMut(&Path, &str)) {
     for entry in fs::read_dir(folder).expect("it is a folder") {
         let path = entry.expect("the folder is readable").path();
         if path.is_dir() {
-            collect_rows(&path, rows);
+            for_each_source(&path, show);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let source = fs::read_to_string(&path).expect("sources are text");
-            let is_test = path
-                .iter()
-                .any(|part| part == "tests" || part == "tests.rs");
-            let tests = match is_test {
-                true => Some(&source[..]),
-                false => source
-                    .split_once("#[cfg(test)]\nmod tests {")
-                    .map(|(_, tests)| tests),
-            };
-            rows.extend(tests.into_iter().flat_map(rows_in));
+            show(&path, &source);
         }
     }
 }

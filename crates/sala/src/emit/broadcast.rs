@@ -326,7 +326,7 @@ impl Namespace {
         Ok(())
     }
 
-    /// The same with a place in the log of the cluster.
+    /// The same with a place in the log of the cluster, which clients are told of unless it is volatile.
     pub(super) fn broadcast_at<T: Serialize + ?Sized>(
         &self,
         event: &str,
@@ -334,9 +334,10 @@ impl Namespace {
         target: &Target,
         offset: &Offset,
     ) -> Result<(), Error> {
-        let frame =
-            self.shared
-                .encode_event(self.name(), None, event, data, Some(offset.as_str()))?;
+        let shown = Some(offset.as_str()).filter(|_| !target.flags.volatile);
+        let frame = self
+            .shared
+            .encode_event(self.name(), None, event, data, shown)?;
         let frame = frame.compress(target.flags.compress != Some(false));
         let sent = self.push_to_all(&frame, target, Some(offset));
         sent.tell(event, &frame);

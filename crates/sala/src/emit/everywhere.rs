@@ -113,7 +113,7 @@ impl Namespace {
             return;
         };
         let delivered = match offset {
-            Some(offset) if self.inner.has_store() && !target.flags.volatile => {
+            Some(offset) if self.inner.has_store() => {
                 self.broadcast_at(&event, packet, target, offset)
             }
             _ => self.broadcast_here(&event, packet, target),

@@ -70,6 +70,8 @@ impl Socket {
         if self.0.recovered {
             let mut state = self.catch_up();
             match &mut *state {
+                // It could not be sent at this instant.
+                CatchUp::Holding(_) if volatile => return Ok(false),
                 CatchUp::Holding(held) => {
                     let kept = held.add(frame, offset);
                     if kept.is_err() {

@@ -181,7 +181,7 @@ async fn a_cluster_on_streams_survives_the_loss_of_its_node() {
 /// Moves the slot of a name to another node, under load. (After that official servers no longer hear a sharded
 /// channel, and deliver what they add to a stream in another order.)
 async fn a_slot_moves(kind: Kind, name: &str) {
-    if differs("F061", "it does not follow") {
+    if differs("F059", "it does not follow") {
         return;
     }
     let mut lab = under_load_in(kind).await;
