@@ -13,6 +13,10 @@ command -v npm >/dev/null || missing+=(npm)
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v redis-sentinel >/dev/null || missing+=(redis-sentinel)
 command -v redis-cli >/dev/null || missing+=(redis-tools)
+# Optional, and in Debian from version 13 on (12 has it among the backports): nothing is added to the sources for it.
+if ! command -v valkey-server >/dev/null && apt-cache show valkey-server >/dev/null 2>&1; then
+  missing+=(valkey-server)
+fi
 if ((${#missing[@]})); then
   echo "setup: installing ${missing[*]}"
   sudo=()

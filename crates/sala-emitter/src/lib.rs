@@ -3,7 +3,7 @@
 //!
 //! An [`Emitter`] writes to the broker what a server of the cluster would write, and the servers do the rest,
 //! be they Sala or Node.js. It has no clients, hears no answers and costs one connection. It takes the half that
-//! sends of any backend ([`Outlet`](sala_adapter::backend::Outlet)), such as those of `sala-redis`:
+//! sends of any backend ([`Outlet`]), such as those of `sala-redis`:
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")]

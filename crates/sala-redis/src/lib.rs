@@ -56,7 +56,7 @@ mod place;
 mod sharded;
 #[cfg(feature = "streams")]
 pub mod streams;
-#[cfg(all(test, any(feature = "classic", feature = "sharded")))]
+#[cfg(test)]
 mod vectors;
 
 #[cfg(feature = "classic")]

@@ -143,17 +143,16 @@ impl Daemon {
 ///
 /// When it is missing: a test that was not run must not pass.
 fn which(program: &OsStr) -> PathBuf {
-    find_program(program).unwrap_or_else(|| {
-        panic!("{program:?} is not installed; run scripts/setup-tests.sh");
-    })
-}
-
-/// The path of a program, if it is installed.
-pub fn find_program(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .map(|folder| folder.join(program.as_ref()))
+        .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+        .unwrap_or_else(|| {
+            panic!(
+                "{} is not installed; run scripts/setup-tests.sh",
+                program.display()
+            )
+        })
 }
 
 /// A port that is free, and whose twin 10,000 above is free as well (a node of a Redis Cluster takes both).

@@ -16,6 +16,6 @@ pub mod resp;
 pub mod ws;
 
 pub use child::{Child, ChildBuilder};
-pub use daemon::{Daemon, find_program};
+pub use daemon::Daemon;
 pub use deadline::{PATIENCE, quiet_for, within, within_long};
 pub use folder::Folder;

@@ -8,6 +8,7 @@
 )]
 
 mod broker;
+mod configuration;
 mod faults;
 mod hostile;
 mod lab;

@@ -46,7 +46,7 @@ impl Default for ClusterOptions {
             max_queued_bytes: 64 * 1024 * 1024,
             max_answer_bytes: 64 * 1024 * 1024,
             first_retry: Duration::from_millis(100),
-            longest_retry: Duration::from_millis(800),
+            longest_retry: Duration::from_millis(600),
             open_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
@@ -85,7 +85,7 @@ impl ClusterOptions {
     /// to `longest`; each time up to a half less, by chance, so that the servers of a cluster do not
     /// come all at once. After an outage, what is queued is held back for `longest` once more, unless
     /// the broker keeps a log: by then the other servers are back to receive it. Default: 100 ms and
-    /// 800 ms, so that delivery resumes within two seconds of the broker's return.
+    /// 600 ms, so that delivery resumes within two seconds of the broker's return, on a busy machine too.
     pub fn retry_delays(mut self, first: Duration, longest: Duration) -> Self {
         self.first_retry = first;
         self.longest_retry = longest.max(first);

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sala_interop::Peer;
+use sala_interop::{Peer, differs};
 use sala_testkit::redis::RedisCluster;
-use sala_testkit::{PATIENCE, within_long};
+use sala_testkit::{PATIENCE, within, within_long};
 use serde_json::json;
 
 use super::{
@@ -178,20 +178,52 @@ async fn a_cluster_on_streams_survives_the_loss_of_its_node() {
     nothing_came_twice(&mut lab).await;
 }
 
-/// Moves the slot of a name to another node, under load.
+/// Moves the slot of a name to another node, under load. (After that official servers no longer hear a sharded
+/// channel, and deliver what they add to a stream in another order.)
 async fn a_slot_moves(kind: Kind, name: &str) {
+    if differs("F059", "it does not follow") {
+        return;
+    }
     let mut lab = under_load_in(kind).await;
     let from = redis(&mut lab).owner(name).await;
     redis(&mut lab).move_slot(name, from, (from + 1) % 3).await;
     let moved = now();
-    let found = all_hear_after(&mut lab, moved).await;
-    stop_load(&mut lab).await;
+    let mut found = Vec::new();
+    for sender in SENDERS {
+        for hearer in [2, 3] {
+            let at = hears_after(&mut lab, hearer, sender, moved).await;
+            found.push((sender, hearer, at));
+        }
+    }
+    for sender in SENDERS {
+        let unload = json!({"do": "unload", "name": NAMES[sender]});
+        lab.run(sender, unload).await;
+    }
+    let last = arrivals(&mut lab, NAMES[2], 2).await.len();
+    within("the last event to arrive", async {
+        while arrivals(&mut lab, NAMES[3], 2)
+            .await
+            .last()
+            .map(|last| last.number + 1)
+            != Some(last as u64)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
     resumed(&found, moved, "the slot had moved");
     print_pauses(&mut lab).await;
-    for sender in SENDERS {
-        local_delivery_was_uninterrupted(&mut lab, sender).await;
+    local_delivery_was_uninterrupted(&mut lab, 2).await;
+    for hearer in [2, 3] {
+        let heard = arrivals(&mut lab, NAMES[hearer], 2).await;
+        assert!(
+            heard.is_sorted_by(|one, next| one.number < next.number),
+            "in order and once"
+        );
+        let missed = last - heard.len();
+        eprintln!("{} missed {missed} of {last} events of c", NAMES[hearer]);
+        assert!(kind != Kind::Streams || missed == 0, "streams lose nothing");
     }
-    nothing_came_twice(&mut lab).await;
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn a_server_on_streams_dies_between_request_and_answer() {
 }
 
 /// How much is sent to a server that does not read: several times what it may hold.
-const FLOOD: usize = 1_200; // messages
+const FLOOD: usize = 500; // messages
 const LENGTH: usize = 100_000; // bytes of each
 
 /// By how much the memory of a server that was flooded may grow: what waits to be applied, and some of it twice.
@@ -103,7 +103,7 @@ async fn a_slow_server_holds_little(kind: Kind) {
     lab.servers[slow].process().signal("STOP").await;
     // Nobody is in this namespace, so that clients have nothing to do with it.
     let text = "x".repeat(LENGTH);
-    let rounds = 10;
+    let rounds = 5;
     for _ in 0..rounds {
         for from in [0, 2] {
             let repeat = FLOOD / 2 / rounds;
