@@ -26,6 +26,7 @@ mod pace;
 mod queue;
 mod reader;
 mod receive;
+mod report;
 mod requests;
 mod shared;
 mod stats;

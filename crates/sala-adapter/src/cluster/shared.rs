@@ -1,6 +1,5 @@
 //! What the handles and the tasks of a cluster share.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use super::options::ClusterOptions;
 use super::pace::Signal;
 use super::queue::{Entry, Queue, Refusal, Ticket, Urgency};
 use super::requests::Requests;
-use super::stats::{ClusterStats, Counters};
+use super::stats::Counters;
 use super::{Map, lock, weight};
 use crate::adapter::{AdapterError, Local, Missing};
 use crate::backend::{BackendError, Counter, Members, Profile, RoomIndex};
@@ -35,7 +34,7 @@ pub(super) struct Shared {
     link: Mutex<Link>,
     /// Whether a broadcast that is logged now can expect an offset soon.
     log_reachable: AtomicBool,
-    rows: Rows,
+    pub(super) rows: Rows,
     /// Set when the cluster is to be left.
     pub(super) closing: Signal,
     /// Set when nothing more happens.
@@ -370,71 +369,6 @@ impl Shared {
         };
         self.follows.reset();
         self.ended.raise();
-    }
-
-    // What the operator sees.
-
-    /// Calls the application. A panic of it is counted, and goes no further.
-    pub(super) fn guard<R>(&self, namespace: &Namespace, call: impl FnOnce() -> R) -> Option<R> {
-        let result = catch_unwind(AssertUnwindSafe(call)).ok();
-        if result.is_none() {
-            self.counters.panics.add(1);
-            self.event(ClusterEvent::Panicked {
-                namespace: &namespace.name,
-                first: self.begins(Kind::Panicked),
-            });
-        }
-        result
-    }
-
-    pub(super) fn malformed(&self, source: &str, error: &BackendError) {
-        self.counters.malformed.add(1);
-        self.event(ClusterEvent::Malformed {
-            source,
-            error,
-            first: self.begins(Kind::Malformed),
-        });
-    }
-
-    pub(super) fn failed(&self, namespace: &Room, error: &BackendError) {
-        self.counters.failed.add(1);
-        self.event(ClusterEvent::SendFailed {
-            namespace,
-            error,
-            first: self.begins(Kind::SendFailed),
-        });
-    }
-
-    pub(super) fn lost(&self, reason: &str) {
-        self.counters.lost.add(1);
-        self.event(ClusterEvent::Lost {
-            reason,
-            first: self.begins(Kind::Lost),
-        });
-    }
-
-    fn begins(&self, kind: Kind) -> bool {
-        self.rows.begins(kind, Instant::now())
-    }
-
-    pub(super) fn event(&self, event: ClusterEvent<'_>) {
-        // The panic hook has reported it already; a listener must not take the cluster with it.
-        let _ = catch_unwind(AssertUnwindSafe(|| (self.options.on_event)(event)));
-    }
-
-    pub(super) fn stats(&self) -> ClusterStats {
-        let (queued_messages, queued_bytes) = self.queue.len();
-        let mut members: Vec<_> = self.namespaces().iter().flat_map(|it| it.known()).collect();
-        members.sort_unstable();
-        members.dedup();
-        ClusterStats {
-            queued_messages,
-            queued_bytes,
-            pending_requests: self.requests.len(),
-            members: members.len(),
-            connected: matches!(self.link(), Link::Up(_)),
-            ..self.counters.read()
-        }
     }
 }
 

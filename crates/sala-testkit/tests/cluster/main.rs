@@ -6,6 +6,7 @@ mod links;
 mod logged;
 mod receiving;
 mod requests;
+mod threads;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -182,6 +182,21 @@ async fn questions_of_the_classic_adapter_are_answered_even_with_nothing() {
     assert_eq!(shown, ["1: 1 rooms", "2: [\"s0\"]", "3: []"]);
 }
 
+/// A listener that calls back twice has answered once.
+#[tokio::test(start_paused = true)]
+async fn a_server_answers_once() {
+    let (broker, _nodes) = counted(1).await;
+    let question = Message::ServerSideEmit {
+        packet: event("who", vec![]),
+        request: Some("1".into()),
+    };
+    broker.inject_message(&envelope(Some("x"), question));
+    sleep(seconds(1)).await;
+    let sent = broker.sent();
+    let answers = sent.iter().filter(|it| it.message.answers().is_some());
+    assert_eq!(answers.count(), 1);
+}
+
 /// A broker that always has something must not keep the application from running.
 #[tokio::test]
 async fn a_flood_leaves_time_for_others() {

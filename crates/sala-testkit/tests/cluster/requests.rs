@@ -164,6 +164,23 @@ async fn a_request_right_after_the_start_waits_for_the_connection() {
     drop(nodes);
 }
 
+/// The question left before the server was subscribed, and the answers went to nobody.
+#[tokio::test(start_paused = true)]
+async fn a_question_does_not_leave_before_its_answers_can_arrive() {
+    let (broker, nodes) = counted(1).await;
+    broker.slow_to_follow(seconds(1));
+    let (backend, options) = (FakeBackend::counted(&broker), ClusterOptions::default());
+    let node = sala_testkit::cluster::Node::start_at_once(backend, options, crate::NSP, vec![]);
+    assert_eq!(node.sockets(seconds(3)).await.unwrap(), ["s0"]);
+    let late = node.cluster.join("/late", node.local.clone());
+    let other = nodes[0].cluster.join("/late", nodes[0].local.clone());
+    other.ready().await;
+    let answers = late
+        .request(Request::Sockets, &all(), Some(seconds(3)))
+        .await;
+    assert!(matches!(answers, Ok(Answers::Sockets(sockets)) if sockets.len() == 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn too_large_an_answer_is_left_out_and_reported() {
     let broker = sala_testkit::cluster::FakeBroker::new();

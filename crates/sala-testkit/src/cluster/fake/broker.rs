@@ -33,6 +33,7 @@ struct State {
     log: Vec<Logged>,
     fate: Option<FateOf>,
     pause: Duration,
+    follow_pause: Duration,
     stalled: bool,
     panics: bool,
     largest: Option<usize>,
@@ -143,6 +144,11 @@ impl FakeBroker {
     /// How long the broker takes to accept a batch.
     pub fn slow(&self, pause: Duration) {
         self.lock().pause = pause;
+    }
+
+    /// How long the broker takes to begin or end to send what concerns a namespace or a room.
+    pub fn slow_to_follow(&self, pause: Duration) {
+        self.lock().follow_pause = pause;
     }
 
     /// Whether the broker accepts nothing, without failing.
@@ -262,7 +268,11 @@ impl FakeBroker {
         Ok(())
     }
 
-    pub(super) fn follow(&self, link: u64, change: &Follow) -> Result<(), BackendError> {
+    pub(super) async fn follow(&self, link: u64, change: &Follow) -> Result<(), BackendError> {
+        let pause = self.lock().follow_pause;
+        if pause > Duration::ZERO {
+            sleep(pause).await;
+        }
         let mut state = self.lock();
         let link = state.links.get_mut(&link).ok_or_else(gone)?;
         let namespaces = &mut link.namespaces;
