@@ -75,7 +75,7 @@ mod tls {
         drop(listener);
         let file = |name: &str| folder.join(name).display().to_string();
         let (cert, key, ca) = (file("redis.pem"), file("redis.key"), file("ca.pem"));
-        let server = Server::with(&[
+        let options = [
             "--tls-port",
             &port,
             "--tls-cert-file",
@@ -86,8 +86,11 @@ mod tls {
             &ca,
             "--tls-auth-clients",
             clients,
-        ]);
-        (server.await, format!("rediss://127.0.0.1:{port}"))
+        ];
+        (
+            Server::with(&options).await,
+            format!("rediss://127.0.0.1:{port}"),
+        )
     }
 
     #[tokio::test]
