@@ -1,4 +1,5 @@
 //! Sala's emitter writes what the official ones wrote, byte for byte.
+#![cfg(all(feature = "classic", feature = "sharded", feature = "streams"))]
 
 use std::time::Duration;
 
