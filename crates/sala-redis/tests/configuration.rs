@@ -1,5 +1,6 @@
 //! A wrong configuration fails at start-up, with a text that says what to do.
 
+#![cfg(all(feature = "classic", feature = "sharded"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -13,11 +14,8 @@ use sala_testkit::redis::Redis as Server;
 /// Neither backend connects; the errors are alike and say what is given.
 async fn refused(redis: impl Into<Redis>, kind: BackendErrorKind, says: &[&str]) {
     let redis = redis.into();
-    let sharded = Sharded::connect(redis.clone())
-        .await
-        .err()
-        .expect("an error");
-    let classic = Classic::connect(redis).await.err().expect("an error");
+    let sharded = Sharded::connect(redis.clone()).await.expect_err("an error");
+    let classic = Classic::connect(redis).await.expect_err("an error");
     for error in [sharded, classic] {
         let text = error.to_string();
         assert_eq!(error.kind(), kind, "{text}");
@@ -157,7 +155,7 @@ async fn of_version(version: &'static str) -> String {
 #[tokio::test]
 async fn a_redis_that_is_too_old_for_sharded_pub_sub() {
     let url = of_version("6.2.14").await;
-    let error = Sharded::connect(&url).await.err().expect("an error");
+    let error = Sharded::connect(&url).await.expect_err("an error");
     assert_eq!(error.kind(), Refused);
     let text = error.to_string();
     for part in ["needs Redis 7.0", "6.2.14", "classic"] {

@@ -1,5 +1,6 @@
 //! Both pub/sub backends, in all modes and topologies, under the base: the suite that every backend passes.
 
+#![cfg(all(feature = "classic", feature = "sharded"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use sala_adapter::backend::Backend;

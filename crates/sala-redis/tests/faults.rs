@@ -1,5 +1,6 @@
 //! What a broker can do to a cluster that is at work: two servers under load, over the base.
 
+#![cfg(all(feature = "classic", feature = "sharded"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! What both pub/sub backends do on one private Redis.
 
+#![cfg(all(feature = "classic", feature = "sharded"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -343,7 +344,7 @@ async fn an_outlet_without_subscription_sends_and_connects_again_by_itself() {
     let mut server = Server::start().await;
     let mut outlet = Classic::options().outlet(server.url()).await.unwrap();
     let mut node = Node::start("a", Classic::connect(server.url()).await.unwrap()).await;
-    let mut parcel = || {
+    let parcel = || {
         let mut parcel = node.parcel(event("from outside", Target::all()));
         parcel.envelope.sender = Some(sala_adapter::ServerId::emitter());
         [parcel]

@@ -1,6 +1,6 @@
 //! Redis Cluster and Sentinel, and what can happen to them.
 
-#![cfg(feature = "cluster")]
+#![cfg(all(feature = "cluster", feature = "classic", feature = "sharded"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

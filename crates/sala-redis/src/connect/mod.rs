@@ -199,7 +199,7 @@ impl Connector {
     /// Where the server or the master is.
     async fn find(&self) -> Result<ConnectionInfo, BackendError> {
         match &self.shared.place {
-            Place::One(info) => Ok((**info).clone()),
+            Place::One(info) => Ok(ConnectionInfo::clone(info)),
             #[cfg(feature = "cluster")]
             Place::Sentinel(place) => sentinel::find_master(self, place).await,
             #[allow(unreachable_patterns, reason = "depends on the feature `cluster`")]
