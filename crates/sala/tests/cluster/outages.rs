@@ -137,6 +137,24 @@ async fn a_malformed_message_is_reported_once_and_does_no_harm() {
     assert!(errors.so_far().is_empty());
 }
 
+/// The server listens to the events of its cluster itself; that takes them from nobody.
+#[tokio::test]
+async fn the_applications_own_listener_of_the_cluster_is_told_too() {
+    let broker = FakeBroker::new();
+    let (pen, mut events) = notes();
+    let cluster =
+        sala::ClusterOptions::default().on_event(move |event| pen.write(event.to_string()));
+    let io = Server::builder()
+        .cluster(cluster)
+        .adapter(FakeBackend::counted(&broker))
+        .build();
+    io.cluster_ready().await.unwrap();
+    assert_eq!(events.next().await, "connected");
+    broker.stop();
+    let text = events.next().await;
+    assert!(text.starts_with("disconnected"), "{text}");
+}
+
 #[tokio::test]
 async fn what_the_broker_refuses_for_good_ends_the_start() {
     let broker = FakeBroker::new();
