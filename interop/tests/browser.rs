@@ -60,7 +60,7 @@ async fn converse(script: ChildBuilder) {
     let mut steps = 0;
     let result = within_long(Duration::from_secs(120), "the script to end", async {
         while let Some(line) = script.line().await {
-            println!("{line}");
+            eprintln!("{line}");
             steps += usize::from(line.starts_with("ok "));
         }
         script.exit().await

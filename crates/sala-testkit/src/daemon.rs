@@ -1,5 +1,7 @@
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,7 +26,7 @@ pub(crate) const SHORTLY: Duration = Duration::from_millis(10);
 pub struct Daemon {
     program: OsString,
     args: Vec<OsString>,
-    port: u16,
+    ports: Ports,
     child: Option<Child>,
     folder: Folder,
 }
@@ -41,11 +43,11 @@ impl Daemon {
         args: impl Fn(u16, &Folder) -> Vec<OsString>,
     ) -> Self {
         for _ in 0..ATTEMPTS {
-            let (port, folder) = (free_port(), Folder::new());
+            let (ports, folder) = (Ports::free(), Folder::new());
             let mut daemon = Self {
                 program: program.as_ref().to_owned(),
-                args: args(port, &folder),
-                port,
+                args: args(ports.first, &folder),
+                ports,
                 child: None,
                 folder,
             };
@@ -58,12 +60,12 @@ impl Daemon {
 
     /// The port on which it listens, on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.first
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        (Ipv4Addr::LOCALHOST, self.ports.first).into()
     }
 
     /// The folder in which it runs.
@@ -121,10 +123,7 @@ impl Daemon {
                 if !child.is_running() {
                     return false;
                 }
-                if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
-                    .await
-                    .is_ok()
-                {
+                if TcpStream::connect(self.addr()).await.is_ok() {
                     // Somebody else may listen there.
                     return child.is_running();
                 }
@@ -155,20 +154,38 @@ fn which(program: &OsStr) -> PathBuf {
         })
 }
 
-/// A port that is free, and whose twin 10,000 above is free as well (a node of a Redis Cluster takes both).
+/// A port that is free, and its twin 10,000 above (a node of a Redis Cluster takes both), which no other test gets
+/// while this exists.
 ///
 /// Both lie below the ports that the system gives to outgoing connections, so that a server that was killed
 /// finds its port free again.
-fn free_port() -> u16 {
-    let free = |port: &u16| {
-        [*port, *port + 10_000]
-            .iter()
-            .all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-    };
-    std::iter::repeat_with(|| 11_000 + (random() % 11_000) as u16)
-        .take(100)
-        .find(free)
-        .expect("a port is free")
+#[derive(Debug)]
+struct Ports {
+    first: u16,
+    _held: [UnixListener; 2],
+}
+
+impl Ports {
+    fn free() -> Self {
+        std::iter::repeat_with(|| 11_000 + (random() % 11_000) as u16)
+            .take(100)
+            .find_map(Self::hold)
+            .expect("a port is free")
+    }
+
+    fn hold(first: u16) -> Option<Self> {
+        let _held = [hold(first)?, hold(first + 10_000)?];
+        Some(Self { first, _held })
+    }
+}
+
+/// Holds a port against other tests, by a name that exists once on a machine and ends with the process; none if it
+/// is held, or if somebody listens there.
+fn hold(port: u16) -> Option<UnixListener> {
+    let name = UnixAddr::from_abstract_name(format!("port {port} of sala-testkit")).ok()?;
+    let held = UnixListener::bind_addr(&name).ok()?;
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+    Some(held)
 }
 
 /// Sends a signal to a process.
@@ -183,4 +200,22 @@ pub(crate) async fn send_signal(id: u32, signal: &str) {
         sent.is_ok_and(|status| status.success()),
         "cannot send SIG{signal}"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two tests found the same port free at the same time. The Redis of the second could not listen there, but before
+    /// it had ended the test was connected: to the Redis of the first.
+    #[test]
+    fn a_port_is_given_out_once() {
+        let ports = Ports::free();
+        assert!(Ports::hold(ports.first).is_none());
+        let twin = ports.first + 10_000;
+        assert!(Ports::hold(twin).is_none());
+        let first = ports.first;
+        drop(ports);
+        assert!(Ports::hold(first).is_some());
+    }
 }
