@@ -41,6 +41,14 @@ pub trait Adapter: Send + Sync {
     /// As [`broadcast`](Self::broadcast).
     fn command(&self, command: Command, target: &Target) -> Result<(), AdapterError>;
 
+    /// Has the other servers run the namespace's listeners for this event, without an answer. Never
+    /// waits, as [`broadcast`](Self::broadcast).
+    ///
+    /// # Errors
+    ///
+    /// As [`broadcast`](Self::broadcast).
+    fn server_side_emit(&self, packet: RawArgs) -> Result<(), AdapterError>;
+
     /// Asks the other servers something and collects their answers; the caller adds its own. The
     /// question is sent by this call, not when the future is first polled.
     ///

@@ -143,9 +143,12 @@ pub trait Outlet: Send + 'static {
     /// # Errors
     ///
     /// If the link has failed: messages that are still waiting may or may not have been sent. The base
-    /// opens the backend again and hands the same messages to the new outlet.
+    /// opens the backend again and hands the same messages to the new outlet. So a message may arrive
+    /// twice, but never after one that was sent later by the same server.
     ///
-    /// *Cancel safety:* dropped only when the adapter is closed for good.
+    /// *Cancel safety:* dropped only when the link is given up: because the other half has failed,
+    /// because it took longer than [`send_timeout`](crate::cluster::ClusterOptions::send_timeout), or
+    /// because the cluster is closed. What is marked as sent by then is not sent again.
     fn send(
         &mut self,
         batch: &mut [Parcel],
@@ -246,6 +249,10 @@ pub enum Follow {
 
 /// What came from the broker.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are messages, and none is kept"
+)]
 pub enum Delivery {
     /// A message.
     Message {

@@ -5,6 +5,7 @@
 //! - [`adapter`]: what a namespace asks of the other servers ([`Adapter`]), and what they ask of it
 //!   ([`Local`]). A single server uses neither: rooms are always local and live in the server itself.
 //! - [`message`]: what servers say to each other.
+//! - [`cluster`]: the cluster itself, for every broker the same.
 //! - [`backend`]: what a broker crate implements: two small halves, one that sends and one that
 //!   receives.
 //! - [`recovery`]: connection state recovery: what is kept of a lost connection, the store that keeps
@@ -12,6 +13,8 @@
 
 pub mod adapter;
 pub mod backend;
+pub mod cluster;
+pub mod codec;
 pub mod message;
 pub mod recovery;
 pub mod target;

@@ -135,6 +135,9 @@ impl Retention {
     }
 }
 
+/// A session taken back from a [`RecoveryStore`]: each missed packet comes with its offset.
+pub type TakenSession = Restored<(RawArgs, Offset), Value>;
+
 /// A store of lost sessions outside of this process, beside a log of packets that the adapter writes
 /// ([`Adapter::broadcast_logged`](crate::Adapter::broadcast_logged)).
 ///
@@ -169,7 +172,7 @@ pub trait RecoveryStore: Send + Sync {
         namespace: &'a str,
         pid: &'a PrivateId,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<Restored<(RawArgs, Offset), Value>>, RecoveryError>>;
+    ) -> BoxFuture<'a, Result<Option<TakenSession>, RecoveryError>>;
 
     /// The packets that such a session has missed between the end of what [`take`](Self::take) gave
     /// and now; `after` is the last offset that was given.

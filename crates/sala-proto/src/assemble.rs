@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::args::name_in;
-use crate::json::{self, ScanError};
+use crate::json;
 use crate::packet::MAX_ID;
 use crate::transform::{Transform, revive_packet};
 use crate::{
@@ -284,10 +284,7 @@ fn data<'a>(
     if !fits {
         return Err(DecodeError::InvalidPayload);
     }
-    let scan = json::scan(payload.as_bytes(), limits.depth()).map_err(|error| match error {
-        ScanError::Invalid => DecodeError::InvalidPayload,
-        ScanError::TooDeep => DecodeError::TooDeep,
-    })?;
+    let scan = json::scan(payload.as_bytes(), limits.depth())?;
     Ok(Some(match kind {
         PacketKind::Event | PacketKind::BinaryEvent => {
             check_event(&payload[scan.first.start..scan.first.end], limits)?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::json::{JsonWriter, write_string};
 use crate::msgpack::{self, MsgPackWriter, write_list};
-use crate::spread::{Sink, Spread, splice_values, to_values};
+use crate::spread::{Sink, Spread, to_values};
 use crate::transform::{Transform, replace};
 use crate::{CustomCodec, EncodeError, Message, PacketKind, RawArgs, Value, ValuePacket, to_value};
 
@@ -129,6 +129,48 @@ impl Codec {
             _ => {
                 let mut items = vec![Value::from(event)];
                 items.append(&mut to_values(args)?);
+                items.extend(offset.map(Value::from));
+                self.encode_tree(buf, packet(PacketKind::Event, nsp, id, Some(items.into())))
+            }
+        })
+    }
+
+    /// Appends an event that came from elsewhere, its name and its arguments as they are: copied if this codec
+    /// has the same form, rewritten in one pass if not. `offset` is as in
+    /// [`encode_event`](Self::encode_event).
+    ///
+    /// # Errors
+    ///
+    /// If they are no event: [`Args::event`](crate::Args::event) is `None`. Also if a replacer or a
+    /// parser of the user refuses. `buf` is then as it was.
+    pub fn encode_raw_event(
+        &self,
+        buf: &mut Vec<u8>,
+        nsp: &str,
+        id: Option<u64>,
+        event: &RawArgs,
+        offset: Option<&str>,
+    ) -> Result<Encoded, EncodeError> {
+        let name = event
+            .event()
+            .ok_or_else(|| EncodeError::new("an event without a name"))?;
+        self.undo_on_error(buf, |buf| match self {
+            Self::Json(JsonOptions { replacer: None, .. }) => {
+                json_list(buf, PacketKind::Event, nsp, id, |sink| {
+                    event.write_json_name(sink.writer.out)?;
+                    sink.empty = false;
+                    sink.splice(event)?;
+                    offset.map_or(Ok(()), |offset| offset.serialize(sink.next()))
+                })
+            }
+            Self::MsgPack => msgpack_list(buf, PacketKind::Event, nsp, id, |sink| {
+                sink.event(event);
+                sink.splice(event)?;
+                offset.map_or(Ok(()), |offset| offset.serialize(sink.next()))
+            }),
+            _ => {
+                let mut items = vec![name.to_value()];
+                items.append(&mut event.to_values());
                 items.extend(offset.map(Value::from));
                 self.encode_tree(buf, packet(PacketKind::Event, nsp, id, Some(items.into())))
             }
@@ -334,6 +376,17 @@ impl JsonSink<'_> {
         self.empty = false;
     }
 
+    /// Writes values with their own attachments, separated by commas.
+    fn each(&mut self, values: &[Value]) -> Result<(), EncodeError> {
+        for (i, value) in values.iter().enumerate() {
+            if i > 0 {
+                self.comma();
+            }
+            value.serialize(&mut self.writer)?;
+        }
+        Ok(())
+    }
+
     fn comma(&mut self) {
         if !self.empty {
             self.writer.out.push(b',');
@@ -354,20 +407,16 @@ impl<'b> Sink for JsonSink<'b> {
     }
 
     fn splice(&mut self, args: &RawArgs) -> Result<(), EncodeError> {
-        let Some(json) = args.json() else {
-            return splice_values(self, args);
-        };
+        if args.is_empty() {
+            return Ok(());
+        }
+        self.comma();
         match &mut self.writer.lifted {
             // The numbers in the placeholders hold only if the packet has no other attachment.
-            Some(lifted) if lifted.is_empty() => lifted.extend_from_slice(json.attachments()),
-            _ if json.attachments().is_empty() => {}
-            _ => return splice_values(self, args),
+            Some(lifted) if lifted.is_empty() => args.write_json(self.writer.out, Some(lifted)),
+            Some(_) if args.has_binary() => self.each(&args.to_values()),
+            _ => args.write_json(self.writer.out, None),
         }
-        if !args.is_empty() {
-            self.comma();
-            self.writer.out.extend_from_slice(json.inner().as_bytes());
-        }
-        Ok(())
     }
 }
 

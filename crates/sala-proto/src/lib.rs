@@ -38,6 +38,7 @@ mod packet;
 mod spread;
 mod transform;
 mod value;
+pub mod wire;
 
 pub use args::{Args, EventName, RawArgs};
 pub use assemble::Assembler;

@@ -2,7 +2,9 @@
 
 use serde::ser::{Serialize, SerializeTuple, Serializer};
 
-use crate::msgpack::{self, MsgPackSink};
+use bytes::Bytes;
+
+use crate::msgpack::{self, Dialect, MsgPackSink};
 use crate::{EncodeError, RawArgs, Value, bridge};
 
 /// What takes arguments one after the other.
@@ -19,20 +21,19 @@ pub(crate) trait Sink {
     fn splice(&mut self, args: &RawArgs) -> Result<(), EncodeError>;
 }
 
-/// Takes arguments one by one, where their bytes do not fit.
-pub(crate) fn splice_values<S: Sink>(sink: &mut S, args: &RawArgs) -> Result<(), EncodeError> {
-    args.to_values()
-        .iter()
-        .try_for_each(|value| value.serialize(sink.next()))
-}
-
 /// The arguments that `data` stands for, as trees.
 pub(crate) fn to_values<T: Serialize + ?Sized>(data: &T) -> Result<Vec<Value>, EncodeError> {
+    let (bytes, len) = to_msgpack(data)?;
+    Ok(msgpack::read_values(&bytes, len, Dialect::Client))
+}
+
+/// The arguments that `data` stands for, as MessagePack, and how many there are.
+pub(crate) fn to_msgpack<T: Serialize + ?Sized>(data: &T) -> Result<(Bytes, usize), EncodeError> {
     let mut bytes = Vec::new();
     let mut sink = MsgPackSink::new(&mut bytes);
     data.serialize(Spread(&mut sink))?;
     let len = sink.len();
-    Ok(msgpack::read_values(&bytes.into(), len))
+    Ok((bytes.into(), len))
 }
 
 /// The serializer for the outermost value.

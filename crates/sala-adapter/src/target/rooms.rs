@@ -177,7 +177,16 @@ impl<'a> Iterator for RoomIter<'a> {
             Iter::Many(rooms) => rooms.next(),
         }
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            Iter::One(room) => room.iter().size_hint(),
+            Iter::Many(rooms) => rooms.size_hint(),
+        }
+    }
 }
+
+impl ExactSizeIterator for RoomIter<'_> {}
 
 /// One room or several: what `to`, `except`, `join` and the like accept.
 ///

@@ -36,7 +36,7 @@ impl<'s> ArgsDeserializer<'s> {
         let first = match &self.args.repr {
             Repr::Values(values) => values.first().cloned(),
             Repr::Json(json) => json.attached_values()?.first().cloned(),
-            Repr::MsgPack(bytes, len) => crate::msgpack::read_values(bytes, (*len).min(1)).pop(),
+            Repr::MsgPack(args) => args.values(args.len.min(1)).pop(),
         };
         first.map(Tree::new)
     }

@@ -9,11 +9,16 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::json::{self, Item, Scan};
-use crate::msgpack;
+use crate::msgpack::{self, Dialect};
 use crate::{ArgsError, DecodeError, Value};
 
 mod de;
 mod serde_impls;
+mod size;
+mod text;
+mod write;
+
+use self::text::Text;
 
 /// The arguments of an event or an ack, or the one value of a connect packet, not yet deserialized.
 ///
@@ -34,9 +39,16 @@ pub type RawArgs = Args<'static>;
 #[derive(Clone)]
 enum Repr<'a> {
     Json(JsonArgs<'a>),
-    /// MessagePack values one after the other, and how many.
-    MsgPack(Bytes, usize),
+    MsgPack(MsgPackArgs),
     Values(Arc<[Value]>),
+}
+
+/// MessagePack values one after the other, which were checked, and how many.
+#[derive(Clone)]
+struct MsgPackArgs {
+    bytes: Bytes,
+    len: usize,
+    dialect: Dialect,
 }
 
 /// Where the event's name is.
@@ -51,7 +63,7 @@ enum Name {
 
 /// JSON text that was checked, and where the arguments are in it.
 #[derive(Clone)]
-pub(crate) struct JsonArgs<'a> {
+struct JsonArgs<'a> {
     /// A list, or with `list` unset the only argument.
     text: Text<'a>,
     list: bool,
@@ -71,30 +83,13 @@ struct Attached {
     values: OnceLock<Vec<Value>>,
 }
 
-#[derive(Clone)]
-enum Text<'a> {
-    Borrowed(&'a str),
-    Shared(Arc<str>),
-}
-
-impl Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        match self {
-            Self::Borrowed(text) => text,
-            Self::Shared(text) => text,
-        }
-    }
-}
-
 impl<'a> JsonArgs<'a> {
     /// The arguments, separated by commas.
-    pub(crate) fn inner(&self) -> &str {
+    fn inner(&self) -> &str {
         &self.text[self.inner.start..self.inner.end]
     }
 
-    pub(crate) fn attachments(&self) -> &[Bytes] {
+    fn attachments(&self) -> &[Bytes] {
         self.attached
             .as_ref()
             .map_or(&[], |attached| &attached.list)
@@ -214,6 +209,13 @@ impl<'a> Args<'a> {
         self
     }
 
+    /// The same arguments as those of the event `name`.
+    #[must_use]
+    pub fn with_event(mut self, name: &str) -> Self {
+        self.name = Some(Name::Text(name.into()));
+        self
+    }
+
     /// Reads the arguments as `T`.
     ///
     /// A tuple takes one argument for each of its items, `()` takes anything, and every other type
@@ -235,7 +237,7 @@ impl<'a> Args<'a> {
     pub fn to_values(&self) -> Vec<Value> {
         match &self.repr {
             Repr::Json(json) => json.values(),
-            Repr::MsgPack(bytes, len) => msgpack::read_values(bytes, *len),
+            Repr::MsgPack(args) => args.values(args.len),
             Repr::Values(values) => values.to_vec(),
         }
     }
@@ -245,7 +247,7 @@ impl<'a> Args<'a> {
     pub fn len(&self) -> usize {
         match &self.repr {
             Repr::Json(json) => json.len,
-            Repr::MsgPack(_, len) => *len,
+            Repr::MsgPack(args) => args.len,
             Repr::Values(values) => values.len(),
         }
     }
@@ -275,36 +277,53 @@ impl<'a> Args<'a> {
         }
     }
 
-    pub(crate) fn json(&self) -> Option<&JsonArgs<'a>> {
-        match &self.repr {
-            Repr::Json(json) => Some(json),
-            _ => None,
+    /// About how many bytes of memory they hold. Cheap unless they are trees.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let name = self.event().map_or(0, |name| name.len());
+        name + match &self.repr {
+            Repr::Json(json) => {
+                json.text.len() + json.attachments().iter().map(Bytes::len).sum::<usize>()
+            }
+            Repr::MsgPack(args) => args.bytes.len(),
+            Repr::Values(values) => values.iter().map(Value::weight).sum(),
         }
     }
 
-    pub(crate) fn msgpack(&self) -> Option<(&Bytes, usize)> {
+    /// Whether there are bytes among them: what the reference calls `hasBinary`.
+    #[must_use]
+    pub fn has_binary(&self) -> bool {
         match &self.repr {
-            Repr::MsgPack(bytes, len) => Some((bytes, *len)),
-            _ => None,
+            Repr::Json(json) => json.attached.is_some(),
+            Repr::MsgPack(args) => msgpack::has_binary(&args.bytes, args.dialect),
+            Repr::Values(values) => values.iter().any(Value::has_binary),
         }
     }
 
     /// The same arguments without borrows. Cloning the result is cheap.
     #[must_use]
     pub fn into_owned(self) -> RawArgs {
+        self.owned(None)
+    }
+
+    /// As [`into_owned`](Self::into_owned), but what they borrow is shared with `message` instead of
+    /// copied, if it is a part of it. The message stays in memory as long as they do.
+    #[must_use]
+    pub fn into_shared(self, message: &Bytes) -> RawArgs {
+        self.owned(Some(message))
+    }
+
+    fn owned(self, message: Option<&Bytes>) -> RawArgs {
         let repr = match self.repr {
             Repr::Json(json) => Repr::Json(JsonArgs {
-                text: match json.text {
-                    Text::Borrowed(text) => Text::Shared(text.into()),
-                    Text::Shared(text) => Text::Shared(text),
-                },
+                text: json.text.into_owned(message),
                 list: json.list,
                 skip: json.skip,
                 len: json.len,
                 inner: json.inner,
                 attached: json.attached,
             }),
-            Repr::MsgPack(bytes, len) => Repr::MsgPack(bytes, len),
+            Repr::MsgPack(args) => Repr::MsgPack(args),
             Repr::Values(values) => Repr::Values(values),
         };
         Args {
@@ -331,7 +350,21 @@ impl RawArgs {
     ///
     /// As [`to_value`](crate::to_value).
     pub fn new<T: serde::Serialize + ?Sized>(data: &T) -> Result<Self, crate::EncodeError> {
-        crate::spread::to_values(data).map(Self::from_values)
+        let (bytes, len) = crate::spread::to_msgpack(data)?;
+        Ok(Self::from_msgpack(None, bytes, len, Dialect::Client))
+    }
+
+    /// An event: its name, and arguments made of data by the rule of
+    /// [`Codec::encode_event`](crate::Codec::encode_event).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn new_event<T: serde::Serialize + ?Sized>(
+        name: &str,
+        data: &T,
+    ) -> Result<Self, crate::EncodeError> {
+        Self::new(data).map(|args| args.with_event(name))
     }
 
     /// An event: the first value is its name. If it is no name, they are all arguments.
@@ -351,7 +384,12 @@ impl RawArgs {
     }
 
     /// `len` values that were checked, and the event's name.
-    pub(crate) fn from_msgpack(name: Option<Value>, bytes: Bytes, len: usize) -> Self {
+    pub(crate) fn from_msgpack(
+        name: Option<Value>,
+        bytes: Bytes,
+        len: usize,
+        dialect: Dialect,
+    ) -> Self {
         let name = match name {
             Some(Value::String(text)) => Some(Name::Text(text.into())),
             Some(Value::Number(number)) => Some(Name::Number(number_text(number).into())),
@@ -359,8 +397,19 @@ impl RawArgs {
         };
         Self {
             name,
-            repr: Repr::MsgPack(bytes, len),
+            repr: Repr::MsgPack(MsgPackArgs {
+                bytes,
+                len,
+                dialect,
+            }),
         }
+    }
+}
+
+/// No arguments.
+impl Default for RawArgs {
+    fn default() -> Self {
+        Self::from_msgpack(None, Bytes::new(), 0, Dialect::Client)
     }
 }
 

@@ -10,14 +10,16 @@ mod key;
 mod placeholder;
 mod read;
 mod scan;
+mod transcode;
 mod write;
 
 pub(crate) use float::write_f64;
 pub(crate) use key::key_text;
-pub(crate) use placeholder::{all_plain, write_placeholder};
-pub(crate) use read::{read_items, read_string, read_value};
-pub(crate) use scan::{Item, Scan, ScanError, find_special, scan};
-pub(crate) use write::{JsonWriter, write_string};
+pub(crate) use placeholder::{all_plain, plain_at, write_buffers, write_placeholder};
+pub(crate) use read::{read_items, read_number, read_string, read_value};
+pub(crate) use scan::{Item, Scan, find_special, scan, scan_first, skip_space};
+pub(crate) use transcode::write_msgpack;
+pub(crate) use write::{JsonWriter, write_buffer, write_string};
 
 /// Counts a level of nesting while encoding: a cycle must be an error, not a stack overflow.
 pub(crate) fn deeper(depth: usize) -> Result<usize, EncodeError> {

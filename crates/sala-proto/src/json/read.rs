@@ -196,7 +196,8 @@ impl serde::de::Visitor<'_> for LossyText {
     }
 }
 
-fn read_number(text: &str) -> Number {
+/// The number that the text of one stands for.
+pub(crate) fn read_number(text: &str) -> Number {
     if let Ok(n) = text.parse::<i64>() {
         return Number::Int(n);
     }

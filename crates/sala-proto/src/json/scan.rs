@@ -34,6 +34,15 @@ pub(crate) enum ScanError {
 
 use ScanError::{Invalid, TooDeep};
 
+impl From<ScanError> for crate::DecodeError {
+    fn from(error: ScanError) -> Self {
+        match error {
+            Invalid => Self::InvalidPayload,
+            TooDeep => Self::TooDeep,
+        }
+    }
+}
+
 /// Which containers are open, one bit each: set for an object.
 struct Open {
     depth: usize,
@@ -73,6 +82,16 @@ impl Open {
 /// Checks that `text` is one JSON value, as strictly as `JSON.parse`. Strings are not checked for
 /// lone surrogates, which JavaScript allows. The text must be UTF-8.
 pub(crate) fn scan(text: &[u8], max_depth: usize) -> Result<Scan, ScanError> {
+    let scan = scan_first(text, max_depth)?;
+    if skip_space(text, scan.value.end) != text.len() {
+        return Err(Invalid);
+    }
+    Ok(scan)
+}
+
+/// As [`scan`], whatever is behind the value.
+#[inline]
+pub(crate) fn scan_first(text: &[u8], max_depth: usize) -> Result<Scan, ScanError> {
     let start = skip_space(text, 0);
     let first_byte = *text.get(start).ok_or(Invalid)?;
     let mut open = Open {
@@ -157,9 +176,6 @@ pub(crate) fn scan(text: &[u8], max_depth: usize) -> Result<Scan, ScanError> {
             at += 1;
         }
         break;
-    }
-    if skip_space(text, at) != text.len() {
-        return Err(Invalid);
     }
     if len < 2 {
         rest = at - 1;

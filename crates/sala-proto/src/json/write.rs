@@ -42,17 +42,7 @@ impl<'b> JsonWriter<'b> {
                 lifted.push(Bytes::copy_from_slice(bytes));
                 write_placeholder(self.out, num);
             }
-            None => {
-                self.out.extend_from_slice(br#"{"type":"Buffer","data":["#);
-                for (i, byte) in bytes.iter().enumerate() {
-                    if i > 0 {
-                        self.out.push(b',');
-                    }
-                    let mut digits = itoa::Buffer::new();
-                    self.out.extend_from_slice(digits.format(*byte).as_bytes());
-                }
-                self.out.extend_from_slice(b"]}");
-            }
+            None => write_buffer(self.out, bytes),
         }
     }
 
@@ -77,6 +67,19 @@ impl<'b> JsonWriter<'b> {
         self.out.push(b':');
         Ok(())
     }
+}
+
+/// Appends bytes as `JSON.stringify` writes a `Buffer`.
+pub(crate) fn write_buffer(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(br#"{"type":"Buffer","data":["#);
+    for (i, byte) in bytes.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(digits.format(*byte).as_bytes());
+    }
+    out.extend_from_slice(b"]}");
 }
 
 /// Appends a string with its quotes, escaped as `JSON.stringify` does: nothing above the control

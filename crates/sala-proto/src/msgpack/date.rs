@@ -1,4 +1,4 @@
-//! notepack.io's dates, as the text that `JSON.stringify` makes of a date.
+//! Dates: what MessagePack has for them, and the text that `JSON.stringify` makes of a date.
 
 use crate::Value;
 
@@ -26,6 +26,53 @@ pub(crate) fn iso_text(millis: i64) -> Value {
         time / 1000 % 60,
         time % 1000
     ))
+}
+
+/// The milliseconds that the data of MessagePack's timestamp, extension -1, stands for; `None` if it is
+/// none of its three forms, or too far away.
+pub(crate) fn timestamp(data: &[u8]) -> Option<i64> {
+    let (seconds, nanos) = match *data {
+        [a, b, c, d] => (u32::from_be_bytes([a, b, c, d]).into(), 0),
+        [_, _, _, _, _, _, _, _] => {
+            let both = u64::from_be_bytes(data.try_into().ok()?);
+            ((both & 0x3_ffff_ffff) as i64, (both >> 34) as u32)
+        }
+        _ => {
+            let (nanos, seconds) = data.split_first_chunk()?;
+            let seconds = i64::from_be_bytes(seconds.try_into().ok()?);
+            (seconds, u32::from_be_bytes(*nanos))
+        }
+    };
+    let millis = i64::from(nanos / 1_000_000);
+    seconds.checked_mul(1000)?.checked_add(millis)
+}
+
+/// Appends a timestamp, in the shortest of its forms.
+pub(crate) fn write_timestamp(out: &mut Vec<u8>, millis: i64) {
+    let seconds = millis.div_euclid(1000);
+    let nanos = (millis.rem_euclid(1000) * 1_000_000) as u32;
+    match (u32::try_from(seconds), nanos) {
+        (Ok(seconds), 0) => {
+            out.extend_from_slice(&[0xd6, 0xff]);
+            out.extend_from_slice(&seconds.to_be_bytes());
+        }
+        _ if (0..1 << 34).contains(&seconds) => {
+            out.extend_from_slice(&[0xd7, 0xff]);
+            let both = u64::from(nanos) << 34 | seconds as u64;
+            out.extend_from_slice(&both.to_be_bytes());
+        }
+        _ => {
+            out.extend_from_slice(&[0xc7, 12, 0xff]);
+            out.extend_from_slice(&nanos.to_be_bytes());
+            out.extend_from_slice(&seconds.to_be_bytes());
+        }
+    }
+}
+
+/// Appends a date as notepack.io 2 writes it.
+pub(crate) fn write_old_date(out: &mut Vec<u8>, millis: i64) {
+    out.extend_from_slice(&[0xd7, 0]);
+    out.extend_from_slice(&millis.to_be_bytes());
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Years are taken

@@ -54,6 +54,14 @@ pub(crate) fn write_float(out: &mut Vec<u8>, n: f64) {
     }
 }
 
+pub(crate) fn write_number(out: &mut Vec<u8>, number: Number) {
+    match number {
+        Number::Int(n) => write_int(out, n),
+        Number::UInt(n) => write_uint(out, n),
+        Number::Float(n) => write_float(out, n),
+    }
+}
+
 /// The marker of a value with a length, in the shortest of its forms. Lists and maps have none with
 /// one byte of length. Four gigabytes do not fit a message, so four bytes are always enough.
 pub(crate) fn write_len(out: &mut Vec<u8>, len: usize, one: Option<u8>, two: u8, four: u8) {
@@ -130,17 +138,17 @@ impl Head {
 }
 
 /// The most items that a marker of one byte can say.
-const MAX_SHORT: usize = 15;
+pub(super) const MAX_SHORT: usize = 15;
 
 /// The marker of at most [`MAX_SHORT`] items.
-fn short_marker(kind: Kind, len: usize) -> u8 {
+pub(super) fn short_marker(kind: Kind, len: usize) -> u8 {
     match kind {
         Kind::List => 0x90 | len as u8,
         Kind::Map => 0x80 | len as u8,
     }
 }
 
-fn write_head(out: &mut Vec<u8>, kind: Kind, len: usize) {
+pub(crate) fn write_head(out: &mut Vec<u8>, kind: Kind, len: usize) {
     match kind {
         _ if len <= MAX_SHORT => out.push(short_marker(kind, len)),
         Kind::List => write_len(out, len, None, 0xdc, 0xdd),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::form::{write_str, write_uint};
-use super::read::{Cursor, Token, read_value};
+use super::read::{Cursor, Dialect, Token, read_value};
 use crate::json::Item;
 use crate::packet::MAX_ID;
 use crate::{Args, DecodeError, EncodeError, Limits, Number, Packet, PacketKind, Value};
@@ -174,11 +174,10 @@ fn data(
     };
     match (kind, token) {
         (PacketKind::Connect | PacketKind::ConnectError, Token::Map(_))
-        | (PacketKind::ConnectError, Token::Str(..)) => Ok(Some(Args::from_msgpack(
-            None,
-            bytes.slice(at.start..at.end),
-            1,
-        ))),
+        | (PacketKind::ConnectError, Token::Str(..)) => {
+            let arg = bytes.slice(at.start..at.end);
+            Ok(Some(Args::from_msgpack(None, arg, 1, Dialect::Client)))
+        }
         (PacketKind::Event | PacketKind::Ack, Token::List(len)) => {
             let mut cursor = Cursor {
                 bytes,
@@ -192,14 +191,14 @@ fn data(
                 if cursor.at - from > limits.max_event {
                     return Err(DecodeError::EventNameTooLong);
                 }
-                name = match read_value(&mut Cursor { bytes, at: from }, bytes)? {
+                name = match read_value(&mut Cursor { bytes, at: from }, bytes, Dialect::Client)? {
                     name @ (Value::String(_) | Value::Number(_)) => Some(name),
                     _ => return Err(DecodeError::InvalidPayload),
                 };
             }
             let len = len - usize::from(name.is_some());
             let args = bytes.slice(cursor.at..at.end);
-            Ok(Some(Args::from_msgpack(name, args, len)))
+            Ok(Some(Args::from_msgpack(name, args, len, Dialect::Client)))
         }
         _ => Err(DecodeError::InvalidPayload),
     }

@@ -1,9 +1,21 @@
 //! Reading MessagePack: first a walk that checks, then trees from what was checked. No recursion, no
 //! allocation that a declared length decides.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::{DecodeError, Number, Object, Value};
+
+/// Whose MessagePack it is. They differ in extensions only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// A client's: notepack.io 2.
+    Client,
+    /// Another server's: notepack.io 3 or @msgpack/msgpack, which have dates of extension type -1. The
+    /// first of them still reads what notepack.io 2 writes.
+    Server,
+}
 
 /// One marker with its data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +38,31 @@ pub(crate) enum Token {
     Map(usize),
 }
 
+impl Token {
+    /// What the token means in this dialect.
+    pub(crate) fn of(self, dialect: Dialect, bytes: &[u8]) -> Self {
+        match self {
+            Self::Ext(-1, start, end) if dialect == Dialect::Server => {
+                super::date::timestamp(&bytes[start..end]).map_or(self, Self::Date)
+            }
+            token => token,
+        }
+    }
+}
+
+/// Whether there are bytes among values that were checked.
+pub(crate) fn has_binary(bytes: &[u8], dialect: Dialect) -> bool {
+    let mut cursor = Cursor::new(bytes);
+    while let Ok(token) = cursor.token() {
+        if let Token::Bin(..) | Token::Ext(..) = token.of(dialect, bytes) {
+            return true;
+        }
+    }
+    false
+}
+
 /// A position in the input.
+#[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) at: usize,
@@ -136,8 +172,13 @@ impl<'a> Cursor<'a> {
     /// Walks over one value, checking it. Each item is at least a byte, so the time is bounded by
     /// the input whatever the lengths say.
     pub(crate) fn skip(&mut self, max_depth: usize) -> Result<(), DecodeError> {
+        self.skip_many(1, max_depth)
+    }
+
+    /// Walks over values, checking them.
+    pub(crate) fn skip_many(&mut self, count: usize, max_depth: usize) -> Result<(), DecodeError> {
         let mut open: Vec<usize> = Vec::new();
-        let mut left = 1;
+        let mut left = count;
         loop {
             while left == 0 {
                 match open.pop() {
@@ -170,11 +211,11 @@ enum Frame {
 }
 
 /// The next `count` values of input that was checked; fewer if it was not.
-pub(crate) fn read_values(bytes: &Bytes, count: usize) -> Vec<Value> {
+pub(crate) fn read_values(bytes: &Bytes, count: usize, dialect: Dialect) -> Vec<Value> {
     let mut cursor = Cursor::new(bytes);
     let mut values = Vec::new();
     for _ in 0..count {
-        match read_value(&mut cursor, bytes) {
+        match read_value(&mut cursor, bytes, dialect) {
             Ok(value) => values.push(value),
             Err(_) => break,
         }
@@ -182,7 +223,12 @@ pub(crate) fn read_values(bytes: &Bytes, count: usize) -> Vec<Value> {
     values
 }
 
-pub(crate) fn read_value(cursor: &mut Cursor<'_>, bytes: &Bytes) -> Result<Value, DecodeError> {
+/// The value at the cursor, which goes over `bytes`.
+pub(crate) fn read_value(
+    cursor: &mut Cursor<'_>,
+    bytes: &Bytes,
+    dialect: Dialect,
+) -> Result<Value, DecodeError> {
     let mut stack: Vec<Frame> = Vec::new();
     loop {
         let mut value = match cursor.token()? {
@@ -194,7 +240,7 @@ pub(crate) fn read_value(cursor: &mut Cursor<'_>, bytes: &Bytes) -> Result<Value
                 stack.push(Frame::Map(Object::new(), None, len));
                 None
             }
-            scalar => Some(scalar_value(scalar, bytes)),
+            scalar => Some(scalar_value(scalar, bytes, dialect)),
         };
         loop {
             let Some(frame) = stack.last_mut() else {
@@ -233,7 +279,7 @@ pub(crate) fn read_value(cursor: &mut Cursor<'_>, bytes: &Bytes) -> Result<Value
 }
 
 /// A key as JavaScript makes a property name of it.
-fn key_text(key: Value) -> String {
+pub(crate) fn key_text(key: Value) -> String {
     match key {
         Value::String(text) => text,
         Value::Number(number) => crate::args::number_text(number),
@@ -243,17 +289,21 @@ fn key_text(key: Value) -> String {
     }
 }
 
-fn scalar_value(token: Token, bytes: &Bytes) -> Value {
-    match token {
+/// The text there. What is no Unicode is replaced.
+pub(crate) fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// What is not a list or map.
+pub(super) fn scalar_value(token: Token, bytes: &Bytes, dialect: Dialect) -> Value {
+    match token.of(dialect, bytes) {
         // JSON has no word for `undefined` either.
         Token::Nil | Token::Undefined | Token::List(_) | Token::Map(_) => Value::Null,
         Token::Bool(value) => Value::Bool(value),
         Token::Int(n) => n.into(),
         Token::UInt(n) => n.into(),
         Token::Float(n) => n.into(),
-        Token::Str(start, end) => {
-            Value::String(String::from_utf8_lossy(&bytes[start..end]).into_owned())
-        }
+        Token::Str(start, end) => Value::String(text_of(&bytes[start..end]).into_owned()),
         Token::Bin(start, end) => Value::Binary(bytes.slice(start..end)),
         Token::Date(millis) => super::date::iso_text(millis),
         // A pair, as in notepack.io.

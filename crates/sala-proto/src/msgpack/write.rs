@@ -5,9 +5,10 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
+use super::Dialect;
 use super::form::{Head, Kind, write_bin, write_float, write_int, write_str, write_uint};
 use crate::json::{self, deeper, is_json_token};
-use crate::spread::{Sink, splice_values};
+use crate::spread::Sink;
 use crate::{EncodeError, RawArgs};
 
 /// Writes one value behind what `out` already holds.
@@ -61,6 +62,12 @@ impl<'b> MsgPackSink<'b> {
         Self { out, len: 0 }
     }
 
+    /// The name of the event, the first item.
+    pub(crate) fn event(&mut self, args: &RawArgs) {
+        self.len += 1;
+        args.write_msgpack_name(self.out);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -91,14 +98,8 @@ impl Sink for MsgPackSink<'_> {
     }
 
     fn splice(&mut self, args: &RawArgs) -> Result<(), EncodeError> {
-        match args.msgpack() {
-            Some((bytes, len)) => {
-                self.out.extend_from_slice(bytes);
-                self.len += len;
-                Ok(())
-            }
-            None => splice_values(self, args),
-        }
+        self.len += args.len();
+        args.write_msgpack(self.out, Dialect::Client)
     }
 }
 

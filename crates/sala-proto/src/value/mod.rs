@@ -209,6 +209,21 @@ impl Value {
         }
     }
 
+    /// About how many bytes it takes.
+    pub(crate) fn weight(&self) -> usize {
+        let inside = match self {
+            Self::String(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+            Self::Array(items) => items.iter().map(Self::weight).sum(),
+            Self::Object(object) => {
+                let members = object.iter();
+                members.map(|(key, value)| key.len() + value.weight()).sum()
+            }
+            Self::Null | Self::Bool(_) | Self::Number(_) => 0,
+        };
+        size_of::<Self>() + inside
+    }
+
     /// Reads a type out of the tree, which is used up.
     ///
     /// # Errors
