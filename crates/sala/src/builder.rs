@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sala_adapter::Backend;
+use sala_adapter::cluster::ClusterOptions;
 use sala_adapter::recovery::Retention;
 use sala_engine::{EngineConfig, Refusal, Request};
 use sala_proto::{Codec, Limits};
 
+use crate::cluster::{self, StartCluster};
 use crate::error::ErrorContext;
 use crate::server::Server;
 use crate::socket::TypeMap;
@@ -33,6 +36,8 @@ pub struct ServerBuilder {
     pub(crate) options: Options,
     pub(crate) state: TypeMap,
     pub(crate) on_error: Option<ErrorHook>,
+    pub(crate) adapter: Option<StartCluster>,
+    pub(crate) cluster: ClusterOptions,
 }
 
 /// What the parts of the server look at.
@@ -144,6 +149,8 @@ impl Default for ServerBuilder {
             },
             state: TypeMap::default(),
             on_error: None,
+            adapter: None,
+            cluster: ClusterOptions::default(),
         }
     }
 }
@@ -278,7 +285,34 @@ impl ServerBuilder {
         self
     }
 
+    /// Makes this server one of several: the reference's `adapter`. Takes any backend: that of a broker crate,
+    /// or your own. Default: the server is alone.
+    ///
+    /// Nothing else changes: the same calls now mean the clients of all servers. See the guide's page on
+    /// clusters for what fails in which way when the broker is away.
+    ///
+    /// ```
+    /// # fn example(backend: impl sala::Backend) {
+    /// let io = sala::Server::builder().adapter(backend).build();
+    /// # }
+    /// ```
+    pub fn adapter(mut self, backend: impl Backend) -> Self {
+        self.adapter = Some(cluster::erase(backend));
+        self
+    }
+
+    /// How the server takes part in its cluster: its id, the bound of its queue, delays and timeouts. What
+    /// goes wrong is told to [`on_error`](Self::on_error) as well as to the options' own listener.
+    pub fn cluster(mut self, options: ClusterOptions) -> Self {
+        self.cluster = options;
+        self
+    }
+
     /// Makes the server.
+    ///
+    /// # Panics
+    ///
+    /// With an [`adapter`](Self::adapter), outside of a tokio runtime: the link with the cluster is a task.
     pub fn build(self) -> Server {
         Server::from_builder(self)
     }

@@ -12,8 +12,10 @@ mod refused;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
-use sala_adapter::{AdapterError, SocketId};
+use sala_adapter::adapter::Missing;
+use sala_adapter::{AdapterError, BackendError, BackendErrorKind, ServerId, SocketId};
 use sala_proto::{ArgsError, EncodeError, RawArgs};
 
 pub use self::context::{ErrorContext, ErrorKind};
@@ -35,6 +37,7 @@ enum Repr {
     Closed,
     Unsupported(Cow<'static, str>),
     Adapter(AdapterError),
+    Backend(Arc<BackendError>),
 }
 
 impl Error {
@@ -114,6 +117,31 @@ impl Error {
         matches!(*self.0, Repr::Closed | Repr::Adapter(AdapterError::Closed))
     }
 
+    /// Whether the broker could not be reached, so that no other server was asked.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match &*self.0 {
+            Repr::Adapter(AdapterError::Unreachable { .. }) => true,
+            Repr::Backend(error) => error.kind() == BackendErrorKind::Unreachable,
+            _ => false,
+        }
+    }
+
+    /// The servers of the cluster that did not answer, or that could not be asked, as far as they are known
+    /// by name. The text of the error says how many there are.
+    #[must_use]
+    pub fn missing_servers(&self) -> &[ServerId] {
+        match &*self.0 {
+            Repr::Adapter(
+                AdapterError::Timeout { missing, .. } | AdapterError::Unreachable { missing, .. },
+            ) => match missing {
+                Missing::Servers(servers) => servers,
+                Missing::Count { silent, .. } => silent,
+            },
+            _ => &[],
+        }
+    }
+
     /// Whether the name of the event is one of those that applications may not send, such as
     /// `connect` or `disconnect`.
     #[must_use]
@@ -152,6 +180,12 @@ impl From<AdapterError> for Error {
     }
 }
 
+impl From<Arc<BackendError>> for Error {
+    fn from(error: Arc<BackendError>) -> Self {
+        Repr::Backend(error).into()
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
@@ -165,6 +199,7 @@ impl fmt::Display for Error {
             Repr::Closed => f.write_str("the connection is closed"),
             Repr::Unsupported(text) => f.write_str(text),
             Repr::Adapter(error) => error.fmt(f),
+            Repr::Backend(error) => error.fmt(f),
         }
     }
 }
@@ -180,13 +215,14 @@ impl StdError for Error {
         match &*self.0 {
             Repr::Encode(error) | Repr::Decode(error) => Some(&**error),
             Repr::Adapter(error) => Some(error),
+            Repr::Backend(error) => Some(&**error),
             _ => None,
         }
     }
 }
 
-/// Not every client that was asked has answered. Holds the answers that did arrive, as the
-/// reference's `err.responses`, and says who is missing.
+/// Not everybody who was asked has answered, be it clients or servers. Holds the answers that did arrive, as
+/// the reference's `err.responses`, and says who is missing.
 #[derive(Debug)]
 pub struct AckError<R = RawArgs> {
     responses: Vec<R>,
@@ -203,6 +239,11 @@ impl<R> AckError<R> {
         }
     }
 
+    /// Nobody was asked.
+    pub(crate) fn nothing(error: Error) -> Self {
+        Self::new(Vec::new(), Vec::new(), error)
+    }
+
     /// The answers that did arrive, in the order of their arrival.
     #[must_use]
     pub fn responses(&self) -> &[R] {
@@ -215,10 +256,17 @@ impl<R> AckError<R> {
         self.responses
     }
 
-    /// Who did not answer, as far as is known.
+    /// The clients of this server that did not answer.
     #[must_use]
     pub fn missing(&self) -> &[SocketId] {
         &self.missing
+    }
+
+    /// The other servers that did not answer for themselves or for all of their clients:
+    /// [`Error::missing_servers`].
+    #[must_use]
+    pub fn missing_servers(&self) -> &[ServerId] {
+        self.error.missing_servers()
     }
 
     /// Why no more answers are waited for.
@@ -231,6 +279,12 @@ impl<R> AckError<R> {
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.error.is_timeout()
+    }
+
+    /// Whether the other servers could not be asked.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.error.is_unreachable()
     }
 }
 

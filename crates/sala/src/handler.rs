@@ -156,6 +156,7 @@ mod connect;
 mod disconnect;
 pub(crate) mod erased;
 mod reply;
+mod server_side;
 mod shape;
 
 pub use self::ack::Ack;
@@ -168,6 +169,8 @@ pub(crate) use self::disconnect::{ErasedDisconnect, erase_disconnect};
 pub(crate) use self::erased::{Erased, ErasedHandler, EventKey, Failure, HandlerFuture};
 pub(crate) use self::reply::Finished;
 pub use self::reply::{IntoOutcome, IntoReply, Reply};
+pub use self::server_side::ServerSideHandler;
+pub(crate) use self::server_side::{ErasedServerSide, ServerAck, erase_server_side};
 pub(crate) use self::shape::{Callable, Kind, WithAck, WithArgs};
 
 use std::sync::Arc;

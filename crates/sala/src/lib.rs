@@ -83,6 +83,7 @@
 //! | give events a type | [`Event`] |
 //! | have short interruptions healed | [`Recovery`] |
 //! | hear of what goes wrong | [`ServerBuilder::on_error`], [`ErrorContext`] |
+//! | be one of several servers | [`ServerBuilder::adapter`], [`Namespace::server_side_emit`], [`Namespace::on_server_side`] |
 //! | count things | [`Server::stats`] |
 //!
 //! # In one paragraph
@@ -102,6 +103,7 @@ mod builder;
 mod client;
 #[cfg(feature = "client-files")]
 mod client_files;
+mod cluster;
 mod codec;
 mod emit;
 mod error;
@@ -128,6 +130,7 @@ pub use event::{Event, EventHandler};
 pub use gate::{GateHandler, GatedEvent};
 pub use handler::{
     Ack, AdmitHandler, ConnectHandler, DisconnectHandler, Handler, IntoReply, Reply,
+    ServerSideHandler,
 };
 pub use namespace::table::ListenerId;
 pub use namespace::{Attempt, Namespace, ParentNamespace, RoomEvent};
@@ -140,7 +143,8 @@ pub use socket::{
 pub use stats::Stats;
 
 pub use bytes::Bytes;
-pub use sala_adapter::{IntoRooms, Room, RoomSet, SocketId};
+pub use sala_adapter::cluster::{ClusterEvent, ClusterOptions, ClusterStats};
+pub use sala_adapter::{Backend, IntoRooms, Room, RoomSet, ServerId, SocketId};
 pub use sala_engine as engine;
 pub use sala_engine::http::{Cookie, Cors};
 pub use sala_engine::{DeflateConfig, Drain, Refusal, Request, SessionHandle, Transport};

@@ -66,14 +66,15 @@ struct Present<S> {
 /// What happened to a room. A room exists as long as it has members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RoomEvent<'a> {
-    /// The room is about to get its first member.
-    Create(&'a Room),
+    /// The room is about to get its first member. It is `own` if it is named after a socket of this
+    /// server.
+    Create { room: &'a Room, own: bool },
     /// A socket joined.
     Join(&'a Room, &'a SocketId),
     /// A socket left.
     Leave(&'a Room, &'a SocketId),
     /// The last member has left.
-    Delete(&'a Room),
+    Delete { room: &'a Room, own: bool },
 }
 
 /// Why a socket was not admitted.
@@ -302,8 +303,10 @@ impl<S: Clone> Rooms<S> {
             }
         };
         if let Some(observer) = self.observer.get() {
+            let owner = owner.as_ref();
             if created && !owner.is_some_and(|owner| owner.is_in(room)) {
-                observer(RoomEvent::Create(room));
+                let own = owner.is_some_and(|owner| owner.exists(room));
+                observer(RoomEvent::Create { room, own });
             }
             observer(RoomEvent::Join(room, id));
         }
@@ -331,8 +334,10 @@ impl<S: Clone> Rooms<S> {
         }
         if let Some(observer) = self.observer.get() {
             observer(RoomEvent::Leave(room, id));
+            let owner = owner.as_ref();
             if deleted && !owner.is_some_and(|owner| owner.is_in(room)) {
-                observer(RoomEvent::Delete(room));
+                let own = owner.is_some_and(|owner| owner.exists(room));
+                observer(RoomEvent::Delete { room, own });
             }
         }
     }
@@ -351,14 +356,20 @@ impl<S: Clone> Rooms<S> {
         let alone = !shard.is_some_and(|shard| shard.contains_key(&room));
         match (entered, alone) {
             (true, true) => {
-                observer(RoomEvent::Create(&room));
+                observer(RoomEvent::Create {
+                    room: &room,
+                    own: true,
+                });
                 observer(RoomEvent::Join(&room, id));
             }
             (true, false) => observer(RoomEvent::Join(&room, id)),
             (false, false) => observer(RoomEvent::Leave(&room, id)),
             (false, true) => {
                 observer(RoomEvent::Leave(&room, id));
-                observer(RoomEvent::Delete(&room));
+                observer(RoomEvent::Delete {
+                    room: &room,
+                    own: true,
+                });
             }
         }
     }
@@ -369,6 +380,15 @@ impl<S: Clone> Rooms<S> {
         self.observer.get()?;
         let shard = self.socket_shard(&SocketId::from(room))?;
         Some(Owner(read(shard)))
+    }
+
+    /// Whether a room has members.
+    pub(crate) fn has_room(&self, room: &Room) -> bool {
+        self.has_owner(room)
+            || self
+                .rooms
+                .get()
+                .is_some_and(|shards| read(self.pick(shards, room)).contains_key(room))
     }
 
     /// Whether a socket with this id is in its own room.
@@ -391,6 +411,10 @@ impl<S: Clone> Rooms<S> {
 struct Owner<'a, S>(RwLockReadGuard<'a, Map<SocketId, Present<S>>>);
 
 impl<S> Owner<'_, S> {
+    fn exists(&self, room: &Room) -> bool {
+        self.0.contains_key(&SocketId::from(room))
+    }
+
     fn is_in(&self, room: &Room) -> bool {
         let present = self.0.get(&SocketId::from(room));
         present.is_some_and(|present| present.in_own)

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
+use sala_adapter::cluster::Cluster;
 use sala_engine::{Drain, Engine};
 use sala_proto::RawArgs;
 use tokio::sync::Notify;
 
 use crate::builder::{ErrorHook, Options, ServerBuilder};
 use crate::client::App;
-use crate::error::ErrorContext;
+use crate::error::{Error, ErrorContext};
 use crate::namespace::directory::{Directory, Found};
 use crate::namespace::dynamic::{Matcher, ParentInner};
 use crate::namespace::{Namespace, NamespaceInner, ParentNamespace};
@@ -45,6 +46,7 @@ pub(crate) struct ServerInner {
     pub(crate) main: Arc<NamespaceInner>,
     pub(crate) counters: Counters,
     pub(crate) engine: Engine<App>,
+    pub(crate) cluster: OnceLock<Cluster>,
     on_error: Option<ErrorHook>,
     on_new_namespace: RwLock<Vec<NamespaceHook>>,
     closing: AtomicBool,
@@ -137,11 +139,13 @@ impl Server {
             options,
             state,
             on_error,
+            adapter,
+            cluster,
         } = builder;
         let engine = engine.path(&path.0, path.1);
         let inner = Arc::new_cyclic(|server: &Weak<ServerInner>| {
             let directory = Directory::default();
-            let main = directory.of("/", &options).into_inner();
+            let main = directory.main(&options);
             ServerInner {
                 options,
                 state,
@@ -149,6 +153,7 @@ impl Server {
                 main,
                 counters: Counters::default(),
                 engine: Engine::new(engine, App::new(server.clone())),
+                cluster: OnceLock::new(),
                 on_error,
                 on_new_namespace: RwLock::default(),
                 closing: AtomicBool::new(false),
@@ -156,6 +161,9 @@ impl Server {
                 sweeping: AtomicBool::new(false),
             }
         });
+        if let Some(start) = adapter {
+            inner.start_cluster(start, cluster);
+        }
         Self::from_inner(inner)
     }
 
@@ -184,7 +192,7 @@ impl Server {
     /// A name that matches a [pattern](Self::of_matching) becomes a child of that parent.
     pub fn of(&self, name: &str) -> Namespace {
         let shared = self.inner().clone();
-        let inner = match shared.directory.of(name, &shared.options) {
+        let inner = match shared.directory.of(name, &shared) {
             Found::Known(nsp) => nsp,
             Found::Made(nsp) => {
                 shared.announce(&nsp);
@@ -298,12 +306,35 @@ impl Server {
             .iter()
             .map(|nsp| nsp.rooms.len())
             .sum();
-        shared.counters.snapshot(shared.engine.stats(), sockets)
+        let cluster = shared.cluster.get().map(Cluster::stats);
+        shared
+            .counters
+            .snapshot(shared.engine.stats(), sockets, cluster)
+    }
+
+    /// Resolves when the other servers of the cluster reach this one: its namespaces are known to the broker,
+    /// and what others send to them from now on arrives. At once on a server that is alone.
+    ///
+    /// [`listen`](Self::listen) waits for it, up to ten seconds; await it yourself if your own HTTP server
+    /// listens. While the broker cannot be reached it waits; the server works on its own meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What the broker said, if only a change of the configuration can help: wrong password, wrong mode,
+    /// too old. The server goes on trying all the same.
+    ///
+    /// *Cancel safety:* may be dropped at any time.
+    pub async fn cluster_ready(&self) -> Result<(), Error> {
+        Ok(self.inner().cluster_ready().await?)
     }
 
     /// Closes every connection at once. Its sockets leave with the reason `server shutting down`; no
     /// DISCONNECT packet is sent, so clients reconnect. Resolves when all of them have left; the
     /// same server may go on to serve afterwards.
+    ///
+    /// In a cluster the server then says goodbye to the others, after what it had queued for them has been sent
+    /// (for at most five seconds), and is not in the cluster any more: later emits reach its own sockets
+    /// and fail with [`is_closed`](Error::is_closed).
     ///
     /// To keep clients from reconnecting, call
     /// [`disconnect_sockets(true)`](Namespace::disconnect_sockets) first.
@@ -315,19 +346,22 @@ impl Server {
         shared.begin_closing();
         shared.engine.close();
         shared.counters.no_clients().await;
+        shared.leave_cluster().await;
         shared.closing.store(false, Ordering::Release);
     }
 
     /// Lets go of all clients for a restart: refuses new ones, closes connections in batches after
     /// sending what is queued for them, waits for unfinished handlers, and cuts off what is left
     /// when the grace period ends. Returns whether everything ended by itself. Sockets leave with
-    /// the reason `server shutting down`.
+    /// the reason `server shutting down`. Then leaves the cluster, as [`close`](Self::close); until then
+    /// the other servers are still answered.
     ///
     /// *Cancel safety:* as [`close`](Self::close).
     pub async fn close_gracefully(&self, drain: Drain) -> bool {
         let shared = self.inner();
         shared.begin_closing();
         let clean = shared.engine.drain(drain).await;
+        shared.leave_cluster().await;
         shared.closing.store(false, Ordering::Release);
         clean
     }

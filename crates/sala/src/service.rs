@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::cluster::READY_TIMEOUT;
 use crate::server::Server;
 
 /// Puts a server in front of another service: it answers the requests under its path, the other
@@ -86,7 +87,8 @@ impl<S> fmt::Debug for ServerService<S> {
 /// # Serving requests
 impl Server {
     /// Listens on an address, such as `"127.0.0.1:3000"`, and serves until the server is
-    /// [closed](Self::close). Requests that are not under the server's path are answered with 404.
+    /// [closed](Self::close). In a cluster it first waits, up to ten seconds, until the other servers
+    /// reach this one. Requests that are not under the server's path are answered with 404.
     ///
     /// To learn the port that `"127.0.0.1:0"` gave, bind a listener and call
     /// [`serve`](Self::serve).
@@ -100,21 +102,36 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the address cannot be listened on.
+    /// If the address cannot be listened on, or the broker refuses this server for a reason that only a change
+    /// of its configuration can mend.
     ///
     /// *Cancel safety:* dropping the future closes the listener; connections go on.
     pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
         self.serve(TcpListener::bind(address).await?).await
     }
 
+    /// Whoever is connected to this server must hear what the others send: so they come first. But clients
+    /// are not kept waiting for a broker that is away.
+    async fn await_cluster(&self) -> io::Result<()> {
+        match tokio::time::timeout(READY_TIMEOUT, self.inner().cluster_ready()).await {
+            Ok(ready) => ready.map_err(io::Error::other),
+            Err(_) => {
+                tracing::warn!("serving without the other servers: the broker is not reached yet");
+                Ok(())
+            }
+        }
+    }
+
     /// Serves the connections of a listener until the server is [closed](Self::close).
     ///
     /// # Errors
     ///
-    /// None at present: errors of single connections are logged.
+    /// If the broker refuses this server for a reason that only a change of its configuration can mend.
+    /// Errors of single connections are logged.
     ///
     /// *Cancel safety:* as [`listen`](Self::listen).
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        self.await_cluster().await?;
         let stop = self.closed();
         self.engine().serve(listener, self.service(), stop).await
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use sala_adapter::cluster::ClusterStats;
 use sala_engine::EngineStats;
 use tokio::sync::Notify;
 
@@ -30,6 +31,8 @@ pub struct Stats {
     pub panics: u64,
     /// Packets refused by gates.
     pub gated: u64,
+    /// What the link with the other servers counted; `None` on a server that is alone.
+    pub cluster: Option<ClusterStats>,
 }
 
 /// Live counters of rare events; nothing on the path of a message.
@@ -82,7 +85,12 @@ impl Counters {
         }
     }
 
-    pub(crate) fn snapshot(&self, engine: EngineStats, sockets: usize) -> Stats {
+    pub(crate) fn snapshot(
+        &self,
+        engine: EngineStats,
+        sockets: usize,
+        cluster: Option<ClusterStats>,
+    ) -> Stats {
         Stats {
             engine,
             sockets,
@@ -93,6 +101,7 @@ impl Counters {
             handler_errors: self.handler_errors.get(),
             panics: self.panics.get(),
             gated: self.gated.get(),
+            cluster,
         }
     }
 

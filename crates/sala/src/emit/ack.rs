@@ -9,14 +9,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use sala_adapter::SocketId;
-use sala_proto::Args;
+use sala_adapter::adapter::Answers as Elsewhere;
+use sala_adapter::{AdapterError, BoxFuture, SocketId};
+use sala_proto::{Args, RawArgs};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep};
 
+use crate::cluster::split;
 use crate::error::{AckError, Error};
 use crate::socket::Socket;
 use crate::socket::acks::{AckSink, NotWaiting};
+
+/// What the other servers of the cluster will answer. Knows its own deadline.
+pub(super) type Pending = BoxFuture<'static, Result<Elsewhere, AdapterError>>;
 
 /// A deadline whose timer is made when it is first waited for, since that needs a runtime.
 struct Deadline {
@@ -56,6 +61,8 @@ enum One<R> {
         answer: Arc<Answer<R>>,
         deadline: Deadline,
     },
+    /// The client may be connected to another server, so all are asked.
+    Somewhere(BroadcastAck<R>),
 }
 
 /// Where the session's task leaves the answer.
@@ -96,6 +103,11 @@ impl<R: DeserializeOwned + Send + 'static> AckFuture<R> {
         Self(One::Failed(Some(error)))
     }
 
+    /// The answer of the one client that is meant.
+    pub(super) fn somewhere(answers: BroadcastAck<R>) -> Self {
+        Self(One::Somewhere(answers))
+    }
+
     /// Has the socket remember that an answer with this id is awaited.
     pub(super) fn register(
         socket: &Socket,
@@ -121,7 +133,7 @@ impl<R: DeserializeOwned + Send + 'static> AckFuture<R> {
     }
 }
 
-impl<R> Future for AckFuture<R> {
+impl<R: DeserializeOwned> Future for AckFuture<R> {
     type Output = Result<R, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -132,6 +144,17 @@ impl<R> Future for AckFuture<R> {
             One::Waiting {
                 answer, deadline, ..
             } => (answer, deadline),
+            One::Somewhere(answers) => {
+                return Pin::new(answers).poll(cx).map(|answers| {
+                    let mut answers = answers.or_else(|error| match error.responses() {
+                        [] => Err(Error::from(error)),
+                        // Who else did not answer does not matter then.
+                        _ => Ok(error.into_responses()),
+                    })?;
+                    // Nobody anywhere: the client has left.
+                    answers.drain(..).next().ok_or_else(Error::closed)
+                });
+            }
         };
         let mut slot = answer.lock();
         if let Some(answer) = slot.answer.take() {
@@ -175,6 +198,7 @@ enum Many<R> {
         id: u64,
         answers: Arc<Answers<R>>,
         deadline: Deadline,
+        elsewhere: Option<Pending>,
     },
 }
 
@@ -188,7 +212,27 @@ struct Collected<R> {
     /// Who will not answer, and why the first of them.
     missing: Vec<SocketId>,
     error: Option<Error>,
+    /// Why the answers of other servers are not complete.
+    elsewhere: Option<Error>,
     waker: Option<Waker>,
+}
+
+impl<R: DeserializeOwned> Collected<R> {
+    /// Adds what the other servers answered.
+    fn add(&mut self, answers: Result<Elsewhere, AdapterError>) {
+        let (answers, error) = split(answers);
+        self.elsewhere = error;
+        let replies: Vec<RawArgs> = match answers {
+            Elsewhere::Acks { replies, .. } | Elsewhere::Servers(replies) => replies,
+            Elsewhere::Sockets(_) => Vec::new(),
+        };
+        for reply in replies {
+            match reply.parse() {
+                Ok(reply) => self.responses.push(reply),
+                Err(error) => drop(self.error.get_or_insert_with(|| error.into())),
+            }
+        }
+    }
 }
 
 impl<R> Collected<R> {
@@ -241,12 +285,18 @@ impl<R: DeserializeOwned + Send + 'static> BroadcastAck<R> {
     }
 
     /// Has the sockets remember that answers with this id are awaited.
-    pub(super) fn register(sockets: Vec<Socket>, id: u64, timeout: Duration) -> Self {
+    pub(super) fn register(
+        sockets: Vec<Socket>,
+        elsewhere: Option<Pending>,
+        id: u64,
+        timeout: Duration,
+    ) -> Self {
         let answers = Arc::new(Answers(Mutex::new(Collected {
             responses: Vec::new(),
             awaited: sockets.iter().map(|socket| socket.id().clone()).collect(),
             missing: Vec::new(),
             error: None,
+            elsewhere: None,
             waker: None,
         })));
         for socket in &sockets {
@@ -263,6 +313,7 @@ impl<R: DeserializeOwned + Send + 'static> BroadcastAck<R> {
             id,
             answers,
             deadline,
+            elsewhere,
         })
     }
 
@@ -275,22 +326,28 @@ impl<R: DeserializeOwned + Send + 'static> BroadcastAck<R> {
     }
 }
 
-impl<R> Future for BroadcastAck<R> {
+impl<R: DeserializeOwned> Future for BroadcastAck<R> {
     type Output = Result<Vec<R>, AckError<R>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (sockets, answers, deadline) = match &mut self.get_mut().0 {
+        let (answers, deadline, elsewhere) = match &mut self.get_mut().0 {
             Many::Failed(error) => {
                 let error = error.take().unwrap_or_else(Error::closed);
                 return Poll::Ready(Err(AckError::new(Vec::new(), Vec::new(), error)));
             }
             Many::Waiting {
-                sockets,
                 answers,
                 deadline,
+                elsewhere,
                 ..
-            } => (sockets, answers, deadline),
+            } => (answers, deadline, elsewhere),
         };
+        if let Some(pending) = elsewhere
+            && let Poll::Ready(result) = pending.as_mut().poll(cx)
+        {
+            *elsewhere = None;
+            answers.lock().add(result);
+        }
         let mut collected = answers.lock();
         if !collected.awaited.is_empty() {
             collected.waker = Some(cx.waker().clone());
@@ -305,14 +362,16 @@ impl<R> Future for BroadcastAck<R> {
                 collected.error = Some(Error::timeout());
             }
         }
+        if elsewhere.is_some() {
+            return Poll::Pending;
+        }
         let responses = std::mem::take(&mut collected.responses);
         let missing = std::mem::take(&mut collected.missing);
-        Poll::Ready(match collected.error.take() {
+        // What keeps a server silent says more than that a client was.
+        let error = collected.elsewhere.take().or(collected.error.take());
+        Poll::Ready(match error {
             None => Ok(responses),
-            Some(error) => {
-                debug_assert!(responses.len() + missing.len() == sockets.len());
-                Err(AckError::new(responses, missing, error))
-            }
+            Some(error) => Err(AckError::new(responses, missing, error)),
         })
     }
 }

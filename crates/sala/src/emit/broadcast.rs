@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use sala_adapter::adapter::{Answers, Command, Request};
+use sala_adapter::recovery::Offset;
 use sala_adapter::{IntoRooms, Target};
 use sala_engine::Frame;
 use serde::Serialize;
@@ -10,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use super::ack::BroadcastAck;
 use super::{DEFAULT_BROADCAST_TIMEOUT, check_name};
-use crate::error::Error;
+use crate::cluster::split;
+use crate::error::{AckError, Error};
 use crate::event::Event;
 use crate::namespace::{Namespace, ParentNamespace};
 use crate::socket::inner::Phase;
@@ -83,7 +86,16 @@ impl<'a> Broadcast<'a> {
         self
     }
 
+    /// One socket is meant, and one answer is enough.
+    pub(crate) fn expect_single_response(mut self) -> Self {
+        self.target.flags.expect_single_response = true;
+        self
+    }
+
     /// Sends an event. Never waits. Nobody being there is no error.
+    ///
+    /// In a cluster it goes to the sockets of this server at once and is queued for the other servers
+    /// (unless [`local`](Self::local)).
     ///
     /// A tuple spreads over the arguments, `()` is none, anything else is one. serde sees arrays of
     /// fixed size as tuples: wrap one in a tuple, `&([1, 2],)`, to send it as one argument.
@@ -91,14 +103,19 @@ impl<'a> Broadcast<'a> {
     /// # Errors
     ///
     /// [`is_reserved_event`](Error::is_reserved_event) if clients keep the name for themselves,
-    /// [`is_serialization`](Error::is_serialization) if the data cannot be encoded.
+    /// [`is_serialization`](Error::is_serialization) if the data cannot be encoded. In a cluster also
+    /// [`is_backlogged`](Error::is_backlogged) if the queue towards the other servers is full, and
+    /// [`is_closed`](Error::is_closed) if this server has left the cluster; the sockets of this server
+    /// got the event all the same.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, data: &T) -> Result<(), Error> {
         check_name(event)?;
         match self.source {
             Source::Namespace(nsp) => nsp.broadcast(event, data, &self.target),
             Source::Parent(parent) => {
-                let mut children = parent.children().into_iter();
-                children.try_for_each(|child| child.broadcast(event, data, &self.target))
+                let children = parent.children().into_iter();
+                let sent = children.map(|child| child.broadcast(event, data, &self.target));
+                // One child's full queue is no reason to leave out the others.
+                sent.fold(Ok(()), Result::and)
             }
         }
     }
@@ -116,7 +133,8 @@ impl<'a> Broadcast<'a> {
     /// argument, or all of them if `R` is a tuple.
     ///
     /// The future resolves to all answers, in the order in which they arrived, when everybody has
-    /// answered; at once if nobody is meant.
+    /// answered; at once if nobody is meant. In a cluster the clients of the other servers are asked
+    /// too; their answers come after those of this server's clients, and only the first argument of each.
     ///
     /// ```
     /// # async fn example(io: &sala::Server) {
@@ -129,10 +147,11 @@ impl<'a> Broadcast<'a> {
     ///
     /// # Errors
     ///
-    /// An [`AckError`](crate::AckError) with the answers that did arrive, when the rest is known to
+    /// An [`AckError`] with the answers that did arrive, when the rest is known to
     /// be missing: the [`timeout`](Self::timeout) has passed, or clients left (the reference waits
-    /// for them until the timeout), or answered with something that is no `R`. Also the errors of
-    /// [`emit`](Self::emit), and [`is_unsupported`](Error::is_unsupported) for a
+    /// for them until the timeout), or answered with something that is no `R`; or a server of the
+    /// cluster did not answer, or could not be asked
+    /// ([`is_unreachable`](Error::is_unreachable)). Also the errors of [`emit`](Self::emit), and [`is_unsupported`](Error::is_unsupported) for a
     /// [parent namespace](ParentNamespace).
     ///
     /// *Cancel safety:* dropping the future forgets the question; answers are then ignored.
@@ -159,49 +178,82 @@ impl<'a> Broadcast<'a> {
         self.emit_with_ack(E::NAME, event)
     }
 
-    /// The sockets that are meant, as they are now.
+    /// The sockets that are meant, as they are now, on all servers of the cluster.
+    ///
+    /// The other servers are waited for until the [`timeout`](Self::timeout), if one was given, otherwise
+    /// for as long as the adapter waits (5 s).
+    ///
+    /// ```
+    /// # async fn example(io: &sala::Server) {
+    /// match io.in_("news").fetch_sockets().await {
+    ///     Ok(sockets) => println!("{} readers", sockets.len()),
+    ///     // A server did not answer: what is known of the others is still there.
+    ///     Err(error) => println!("at least {} readers: {error}", error.responses().len()),
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// If asked of a [parent namespace](ParentNamespace).
-    pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>, Error> {
-        let nsp = self.namespace("fetchSockets() is not supported on parent namespaces")?;
-        Ok(nsp
-            .select(&self.target)
-            .into_iter()
-            .map(RemoteSocket::local)
-            .collect())
+    /// An [`AckError`] with the sockets that were found, those of this server at least, if other servers
+    /// could not be asked or did not answer. [`is_unsupported`](Error::is_unsupported) if asked of a
+    /// [parent namespace](ParentNamespace).
+    ///
+    /// *Cancel safety:* may be dropped at any time.
+    pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>, AckError<RemoteSocket>> {
+        let nsp = self
+            .namespace("fetchSockets() is not supported on parent namespaces")
+            .map_err(AckError::nothing)?;
+        let here = nsp.select(&self.target).into_iter();
+        let mut found: Vec<RemoteSocket> = here.map(RemoteSocket::here).collect();
+        let Some(link) = nsp.inner.link().filter(|_| !self.target.flags.local) else {
+            return Ok(found);
+        };
+        let timeout = self.target.flags.timeout;
+        let request = link
+            .adapter
+            .request(Request::Sockets, &self.target, timeout);
+        let (answers, error) = split(request.await);
+        if let Answers::Sockets(sockets) = answers {
+            let sockets = sockets.into_iter();
+            found.extend(sockets.map(|socket| RemoteSocket::elsewhere(nsp, socket)));
+        }
+        match error {
+            None => Ok(found),
+            Some(error) => Err(AckError::new(found, Vec::new(), error)),
+        }
     }
 
     /// Makes the sockets that are meant join rooms.
+    ///
+    /// In a cluster the other servers are told; that they could not be is reported to
+    /// [`on_error`](crate::ServerBuilder::on_error).
     pub fn sockets_join(self, rooms: impl IntoRooms) {
-        let rooms = rooms.into_rooms();
-        self.for_each(|socket| socket.join(&rooms));
+        self.command(&Command::Join(rooms.into_rooms()));
     }
 
-    /// Makes the sockets that are meant leave rooms.
+    /// Makes the sockets that are meant leave rooms. In a cluster as
+    /// [`sockets_join`](Self::sockets_join).
     pub fn sockets_leave(self, rooms: impl IntoRooms) {
-        let rooms = rooms.into_rooms();
-        self.for_each(|socket| rooms.iter().for_each(|room| socket.leave(room)));
+        self.command(&Command::Leave(rooms.into_rooms()));
     }
 
     /// Disconnects the sockets that are meant from their namespace; with `close`, their connections
-    /// are closed too. What was emitted to them before still arrives.
+    /// are closed too. What was emitted to them before still arrives. In a cluster as
+    /// [`sockets_join`](Self::sockets_join).
     pub fn disconnect_sockets(self, close: bool) {
-        self.for_each(|socket| socket.disconnect(close));
+        self.command(&Command::Disconnect { close });
     }
 
-    fn for_each(&self, f: impl FnMut(Socket)) {
-        let sockets: Vec<Socket> = match self.source {
-            Source::Namespace(nsp) => nsp.select(&self.target),
+    fn command(&self, command: &Command) {
+        match self.source {
+            Source::Namespace(nsp) => nsp.command(command.clone(), &self.target),
             Source::Parent(parent) => {
-                let children = parent.children().into_iter();
-                children
-                    .flat_map(|child| child.select(&self.target))
-                    .collect()
+                for child in parent.children() {
+                    child.command(command.clone(), &self.target);
+                }
             }
-        };
-        sockets.into_iter().for_each(f);
+        }
     }
 
     /// The namespace; the text says what a parent cannot do.
@@ -221,9 +273,34 @@ struct Sent {
     watched: Vec<Socket>,
 }
 
+impl Sent {
+    /// Runs code of the user, for which no lock is held any more.
+    fn tell(&self, event: &str, frame: &Frame) {
+        self.slow.iter().for_each(Socket::report_slow);
+        self.watched
+            .iter()
+            .for_each(|socket| socket.show_outgoing(event, frame));
+    }
+}
+
 impl Namespace {
-    /// Encodes an event once and hands it to all that are meant.
+    /// Encodes an event once and hands it to all that are meant, on all servers.
     fn broadcast<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        data: &T,
+        target: &Target,
+    ) -> Result<(), Error> {
+        match self.inner.link() {
+            Some(link) if !target.flags.local || link.store.is_some() => {
+                self.broadcast_everywhere(link, event, data, target)
+            }
+            _ => self.broadcast_here(event, data, target),
+        }
+    }
+
+    /// Encodes an event once and hands it to all of this server that are meant.
+    pub(super) fn broadcast_here<T: Serialize + ?Sized>(
         &self,
         event: &str,
         data: &T,
@@ -235,7 +312,7 @@ impl Namespace {
                 .encode_event(self.name(), None, event, data, offset)?;
             Ok(frame.compress(target.flags.compress != Some(false)))
         };
-        let (frame, sent) = match &self.inner.recovery {
+        let (frame, sent) = match self.inner.log() {
             Some(log) if !target.flags.volatile => {
                 log.append(target, encode, |frame| self.push_to_all(frame, target))?
             }
@@ -245,11 +322,24 @@ impl Namespace {
                 (frame, sent)
             }
         };
-        // Code of the user, for which no lock is held any more.
-        sent.slow.iter().for_each(Socket::report_slow);
-        sent.watched
-            .iter()
-            .for_each(|socket| socket.show_outgoing(event, &frame));
+        sent.tell(event, &frame);
+        Ok(())
+    }
+
+    /// The same with a place in the log of the cluster.
+    pub(super) fn broadcast_at<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        data: &T,
+        target: &Target,
+        offset: &Offset,
+    ) -> Result<(), Error> {
+        let frame =
+            self.shared
+                .encode_event(self.name(), None, event, data, Some(offset.as_str()))?;
+        let frame = frame.compress(target.flags.compress != Some(false));
+        let sent = self.push_to_all(&frame, target);
+        sent.tell(event, &frame);
         Ok(())
     }
 
@@ -279,19 +369,42 @@ impl Namespace {
         target: &Target,
     ) -> Result<BroadcastAck<R>, Error> {
         let id = self.inner.next_ack();
+        let frame = self.encode_question(event, data, id, target)?;
+        let elsewhere = self.ask_elsewhere(event, data, target)?;
+        let timeout = target.flags.timeout.unwrap_or(DEFAULT_BROADCAST_TIMEOUT);
+        let answers = BroadcastAck::register(self.select(target), elsewhere, id, timeout);
+        self.ask_in_order(answers.recipients(), event, frame, target.flags.volatile);
+        Ok(answers)
+    }
+
+    pub(super) fn encode_question<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        data: &T,
+        id: u64,
+        target: &Target,
+    ) -> Result<Frame, Error> {
         let frame = self
             .shared
             .encode_event(self.name(), Some(id), event, data, None)?;
-        let frame = frame.compress(target.flags.compress != Some(false));
-        let timeout = target.flags.timeout.unwrap_or(DEFAULT_BROADCAST_TIMEOUT);
-        let answers = BroadcastAck::register(self.select(target), id, timeout);
-        for socket in answers.recipients() {
-            socket.show_outgoing(event, &frame);
-            if socket.push(&frame, target.flags.volatile).is_err() {
-                socket.report_slow();
+        Ok(frame.compress(target.flags.compress != Some(false)))
+    }
+
+    /// Hands an event that asks for acknowledgements to those who were asked.
+    pub(super) fn ask_in_order(
+        &self,
+        sockets: &[Socket],
+        event: &str,
+        frame: Frame,
+        volatile: bool,
+    ) {
+        match self.inner.link() {
+            Some(link) => {
+                let (sockets, event): (Vec<Socket>, Box<str>) = (sockets.to_vec(), event.into());
+                link.in_order(move || ask(&sockets, &event, &frame, volatile));
             }
+            None => ask(sockets, event, &frame, volatile),
         }
-        Ok(answers)
     }
 
     /// The connected sockets that are meant.
@@ -299,6 +412,15 @@ impl Namespace {
         let mut sockets = self.inner.rooms.select(target);
         sockets.retain(|socket| socket.0.phase() == Phase::Connected);
         sockets
+    }
+}
+
+fn ask(sockets: &[Socket], event: &str, frame: &Frame, volatile: bool) {
+    for socket in sockets {
+        socket.show_outgoing(event, frame);
+        if socket.push(frame, volatile).is_err() {
+            socket.report_slow();
+        }
     }
 }
 

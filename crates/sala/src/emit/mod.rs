@@ -2,6 +2,7 @@
 
 mod ack;
 mod broadcast;
+mod everywhere;
 mod one;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 pub use self::ack::{AckFuture, BroadcastAck};
 pub use self::broadcast::Broadcast;
 pub(crate) use self::broadcast::Source;
+pub(crate) use self::everywhere::first_argument;
 pub use self::one::Emit;
 use crate::error::Error;
 

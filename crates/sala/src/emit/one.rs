@@ -1,20 +1,24 @@
 //! Emitting to one client.
 
 use std::fmt;
+use std::slice::from_ref;
 use std::time::Duration;
 
-use sala_adapter::{Flags, IntoRooms, Target};
+use sala_adapter::{Flags, IntoRooms, SocketId, Target};
 use sala_engine::Frame;
+use sala_proto::RawArgs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ack::AckFuture;
 use super::broadcast::{Broadcast, Source};
 use super::check_name;
+use crate::cluster::Link;
 use crate::error::Error;
 use crate::event::Event;
-use crate::socket::Socket;
+use crate::namespace::Namespace;
 use crate::socket::inner::Phase;
+use crate::socket::{Elsewhere, Socket};
 
 /// An emit to one client, being put together: made by the methods of [`Socket`], ends in
 /// [`emit`](Self::emit), [`send`](Self::send), [`emit_with_ack`](Self::emit_with_ack) or
@@ -22,14 +26,45 @@ use crate::socket::inner::Phase;
 #[derive(Clone)]
 #[must_use = "nothing is sent before `emit` is called"]
 pub struct Emit<'a> {
-    socket: &'a Socket,
+    to: Recipient<'a>,
     flags: Flags,
+}
+
+/// Whom it is for.
+#[derive(Clone, Copy)]
+enum Recipient<'a> {
+    Here(&'a Socket),
+    Elsewhere(&'a Elsewhere),
+}
+
+impl<'a> Recipient<'a> {
+    fn id(self) -> &'a SocketId {
+        match self {
+            Self::Here(socket) => socket.id(),
+            Self::Elsewhere(socket) => &socket.id,
+        }
+    }
+
+    fn nsp(self) -> &'a Namespace {
+        match self {
+            Self::Here(socket) => socket.nsp(),
+            Self::Elsewhere(socket) => &socket.nsp,
+        }
+    }
 }
 
 impl<'a> Emit<'a> {
     pub(crate) fn new(socket: &'a Socket) -> Self {
         Self {
-            socket,
+            to: Recipient::Here(socket),
+            flags: Flags::default(),
+        }
+    }
+
+    /// For a socket that another server has described.
+    pub(crate) fn elsewhere(socket: &'a Elsewhere) -> Self {
+        Self {
+            to: Recipient::Elsewhere(socket),
             flags: Flags::default(),
         }
     }
@@ -77,9 +112,18 @@ impl<'a> Emit<'a> {
     pub fn broadcast(self) -> Broadcast<'a> {
         let target = Target {
             flags: self.flags,
-            ..Target::all().except(self.socket.id())
+            ..Target::all().except(self.to.id())
         };
-        Broadcast::new(Source::Namespace(self.socket.nsp()), target)
+        Broadcast::new(Source::Namespace(self.to.nsp()), target)
+    }
+
+    /// To all that have the id for a room: the socket, wherever it is.
+    fn somewhere(self, socket: &'a Elsewhere) -> Broadcast<'a> {
+        let target = Target {
+            flags: self.flags,
+            ..Target::all().to(&socket.id)
+        };
+        Broadcast::new(Source::Namespace(&socket.nsp), target).expect_single_response()
     }
 
     /// Sends an event. Never waits. A client that has left is no error: see
@@ -94,8 +138,18 @@ impl<'a> Emit<'a> {
     /// [`is_serialization`](Error::is_serialization) if the data cannot be encoded.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, data: &T) -> Result<(), Error> {
         check_name(event)?;
-        let socket = &self.socket.0;
+        let handle = match self.to {
+            Recipient::Here(socket) => socket,
+            Recipient::Elsewhere(socket) => return self.somewhere(socket).emit(event, data),
+        };
+        let socket = &handle.0;
         let nsp = &socket.nsp;
+        if let Some(link) = nsp.inner.link()
+            && link.store.is_some()
+            && socket.phase() > Phase::Connecting
+        {
+            return self.emit_in_order(link, handle, event, data);
+        }
         let encode = |offset: Option<&str>| -> Result<Frame, Error> {
             let frame = nsp
                 .shared
@@ -103,22 +157,53 @@ impl<'a> Emit<'a> {
             Ok(frame.compress(self.flags.compress != Some(false)))
         };
         let volatile = self.flags.volatile;
-        let (frame, pushed) = match &nsp.inner.recovery {
+        let (frame, pushed) = match nsp.inner.log() {
             // Who is not let in yet can have missed nothing.
             Some(log) if !volatile && socket.phase() > Phase::Connecting => {
-                let target = Target::all().to(self.socket.id());
-                log.append(&target, encode, |frame| self.socket.push(frame, false))?
+                let target = Target::all().to(handle.id());
+                log.append(&target, encode, |frame| handle.push(frame, false))?
             }
             _ => {
                 let frame = encode(None)?;
-                let pushed = self.socket.push(&frame, volatile);
+                let pushed = handle.push(&frame, volatile);
                 (frame, pushed)
             }
         };
         if pushed.is_err() {
-            self.socket.report_slow();
+            handle.report_slow();
         }
-        self.socket.show_outgoing(event, &frame);
+        handle.show_outgoing(event, &frame);
+        Ok(())
+    }
+
+    /// The same in a cluster that keeps a log: what can be missed goes through it, as in the reference,
+    /// and what cannot does not overtake it.
+    fn emit_in_order<T: Serialize + ?Sized>(
+        self,
+        link: &Link,
+        socket: &Socket,
+        event: &str,
+        data: &T,
+    ) -> Result<(), Error> {
+        let nsp = socket.nsp();
+        if !self.flags.volatile {
+            let target = Target {
+                flags: self.flags,
+                ..Target::all().to(socket.id())
+            };
+            let packet = RawArgs::new_event(event, data)?;
+            return Ok(link.adapter.broadcast_logged(packet, &target)?);
+        }
+        let frame = nsp
+            .shared
+            .encode_event(nsp.name(), None, event, data, None)?;
+        let frame = frame.compress(self.flags.compress != Some(false));
+        let (socket, event): (Socket, Box<str>) = (socket.clone(), event.into());
+        link.in_order(move || {
+            // Volatile ones are dropped rather than queued.
+            socket.push(&frame, true).ok();
+            socket.show_outgoing(&event, &frame);
+        });
         Ok(())
     }
 
@@ -155,19 +240,22 @@ impl<'a> Emit<'a> {
         event: &str,
         data: &(impl Serialize + ?Sized),
     ) -> AckFuture<R> {
-        let nsp = self.socket.nsp();
+        let socket = match self.to {
+            Recipient::Here(socket) => socket,
+            Recipient::Elsewhere(socket) => {
+                return AckFuture::somewhere(self.somewhere(socket).emit_with_ack(event, data));
+            }
+        };
+        let nsp = socket.nsp();
         let id = nsp.inner.next_ack();
         let frame = check_name(event).and_then(|()| {
             nsp.shared
                 .encode_event(nsp.name(), Some(id), event, data, None)
         });
         let waiting = frame.and_then(|frame| {
-            let answer = AckFuture::register(self.socket, id, self.flags.timeout)?;
+            let answer = AckFuture::register(socket, id, self.flags.timeout)?;
             let frame = frame.compress(self.flags.compress != Some(false));
-            self.socket.show_outgoing(event, &frame);
-            if self.socket.push(&frame, self.flags.volatile).is_err() {
-                self.socket.report_slow();
-            }
+            nsp.ask_in_order(from_ref(socket), event, frame, self.flags.volatile);
             Ok(answer)
         });
         waiting.unwrap_or_else(AckFuture::failed)
@@ -186,7 +274,7 @@ impl<'a> Emit<'a> {
 impl fmt::Debug for Emit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emit")
-            .field("to", self.socket.id())
+            .field("to", self.to.id())
             .field("flags", &self.flags)
             .finish()
     }

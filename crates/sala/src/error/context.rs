@@ -5,7 +5,7 @@ use std::fmt;
 use super::HandlerError;
 use crate::socket::Socket;
 
-/// What went wrong on behalf of a client, and where: given to
+/// What went wrong on behalf of a client, or of the cluster, and where: given to
 /// [`on_error`](crate::ServerBuilder::on_error).
 ///
 /// Its `Display` is written for the person who has to do something about it: what happened, what
@@ -60,6 +60,11 @@ pub enum ErrorKind {
     Protocol,
     /// A limit of the server kept something from being done; the error says which.
     Limit,
+    /// The link with the other servers is down, lost messages, or carries something that is no message.
+    /// Told once for each outage. The clients of this server are served all the same.
+    Cluster,
+    /// The store of lost sessions failed: clients connect as new ones. Told once until it works again.
+    Recovery,
 }
 
 impl ErrorKind {
@@ -85,6 +90,13 @@ impl ErrorKind {
                  a client of another version or with another parser"
             }
             Self::Limit => "raise the limit if this client did nothing wrong",
+            Self::Cluster => {
+                "clients of this server are served all the same, and the server goes on trying; look \
+                 at the broker, its address and password, and at what else writes to it"
+            }
+            Self::Recovery => {
+                "clients whose connection breaks meanwhile connect as new ones; look at the broker"
+            }
         }
     }
 
@@ -98,6 +110,8 @@ impl ErrorKind {
             Self::SlowConsumer => "the client reads too slowly",
             Self::Protocol => "the client broke the protocol",
             Self::Limit => "a limit was reached",
+            Self::Cluster => "the cluster is in trouble",
+            Self::Recovery => "connection state recovery failed",
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::erased::Failure;
 use super::reply::Finished;
+use super::server_side::ServerAck;
 use crate::error::{Error, ErrorKind};
 use crate::socket::acks::AckSender;
 
@@ -72,22 +74,43 @@ impl<R: ?Sized> fmt::Debug for Ack<R> {
 }
 
 /// The acknowledgement of one call, until somebody takes it.
-pub struct AckSlot(pub(super) Option<AckSender>);
+pub struct AckSlot(Asker);
+
+/// Who asked.
+enum Asker {
+    Nobody,
+    Client(AckSender),
+    Server(Arc<ServerAck>),
+}
 
 impl AckSlot {
+    pub(super) fn client(ack: Option<AckSender>) -> Self {
+        Self(ack.map_or(Asker::Nobody, Asker::Client))
+    }
+
+    pub(super) fn server(ack: Option<Arc<ServerAck>>) -> Self {
+        Self(ack.map_or(Asker::Nobody, Asker::Server))
+    }
+
     pub(crate) fn take<R: ?Sized>(&mut self) -> Ack<R> {
+        // Handlers of events of other servers take no `Ack`.
+        let sender = match std::mem::replace(&mut self.0, Asker::Nobody) {
+            Asker::Client(sender) => Some(sender),
+            Asker::Nobody | Asker::Server(_) => None,
+        };
         Ack {
-            sender: self.0.take(),
+            sender,
             reply: PhantomData,
         }
     }
 
     /// Ends a call with an answer.
     pub(crate) fn finish<T: Serialize + ?Sized>(self, answer: &T) -> Finished {
-        let Some(sender) = self.0 else {
-            return Finished::OK;
+        let sent = match self.0 {
+            Asker::Nobody => return Finished::OK,
+            Asker::Client(sender) => sender.send(answer),
+            Asker::Server(ack) => ack.send(answer),
         };
-        let sent = sender.send(answer);
         Finished(sent.map_err(|error| Failure {
             kind: ErrorKind::Encode,
             error: error.into(),

@@ -146,7 +146,7 @@ where
     ) -> Result<HandlerFuture, Failure> {
         guarded(move || {
             let args = args.parse().map_err(Failure::arguments)?;
-            let mut ack = AckSlot(ack);
+            let mut ack = AckSlot::client(ack);
             let running = self.function.clone().start(socket.clone(), args, &mut ack);
             Ok(run(running, socket, event.clone(), move |output| {
                 K::finish(output, ack)

@@ -9,6 +9,7 @@ use super::NamespaceInner;
 use super::dynamic::ParentInner;
 use crate::builder::Options;
 use crate::recovery::RecoveryLog;
+use crate::server::ServerInner;
 
 /// All namespaces of a server, and the parents that make more.
 #[derive(Default)]
@@ -27,14 +28,6 @@ pub(crate) enum Found {
     Known(Arc<NamespaceInner>),
     /// It was made.
     Made(Arc<NamespaceInner>),
-}
-
-impl Found {
-    pub(crate) fn into_inner(self) -> Arc<NamespaceInner> {
-        match self {
-            Self::Known(nsp) | Self::Made(nsp) => nsp,
-        }
-    }
 }
 
 /// The full name: with a slash in front.
@@ -56,9 +49,17 @@ impl Directory {
         Some(nsp.clone())
     }
 
+    /// The main namespace, made for a server that is about to be.
+    pub(crate) fn main(&self, options: &Options) -> Arc<NamespaceInner> {
+        let main = Arc::new(NamespaceInner::new("/", RecoveryLog::from_options(options)));
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        names.by_name.insert("/".into(), main.clone());
+        main
+    }
+
     /// The namespace with this name, made if there is none: as a child of the first parent whose
     /// pattern matches, else by itself.
-    pub(crate) fn of(&self, name: &str, options: &Options) -> Found {
+    pub(crate) fn of(&self, name: &str, server: &Arc<ServerInner>) -> Found {
         let name = normalize(name);
         // Patterns are code of the user: no lock is held while they run.
         if let Some(nsp) = self.get(&name) {
@@ -73,12 +74,13 @@ impl Directory {
             return Found::Known(nsp.clone());
         }
         let nsp = match parent {
-            Some(parent) => parent.child(&name, options),
+            Some(parent) => parent.child(&name, &server.options),
             None => Arc::new(NamespaceInner::new(
                 &name,
-                RecoveryLog::from_options(options),
+                RecoveryLog::from_options(&server.options),
             )),
         };
+        server.enlist(&nsp);
         names.by_name.insert(name.into(), nsp.clone());
         Found::Made(nsp)
     }
@@ -89,17 +91,18 @@ impl Directory {
         &self,
         parent: &Arc<ParentInner>,
         name: &str,
-        options: &Options,
+        server: &Arc<ServerInner>,
     ) -> Option<Found> {
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(nsp) = names.by_name.get(name) {
             nsp.clients.enter();
             return Some(Found::Known(nsp.clone()));
         }
-        if parent.children() >= options.max_child_namespaces {
+        if parent.children() >= server.options.max_child_namespaces {
             return None;
         }
-        let nsp = parent.child(name, options);
+        let nsp = parent.child(name, &server.options);
+        server.enlist(&nsp);
         nsp.clients.enter();
         names.by_name.insert(name.into(), nsp.clone());
         Some(Found::Made(nsp))
@@ -121,6 +124,10 @@ impl Directory {
         {
             names.by_name.remove(nsp.name());
             parent.forget_child();
+            if let Some(link) = nsp.link() {
+                // Closed when this returns; the future tells when the others know.
+                drop(link.adapter.close());
+            }
         }
     }
 

@@ -111,10 +111,7 @@ pub(super) async fn resolve(
         if !parent.allows(name, auth).await {
             continue;
         }
-        return match server
-            .directory
-            .enter_child(&parent, name, &server.options)?
-        {
+        return match server.directory.enter_child(&parent, name, server)? {
             Found::Known(nsp) => Some(nsp),
             Found::Made(nsp) => {
                 server.announce(&nsp);

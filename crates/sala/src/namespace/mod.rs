@@ -9,8 +9,8 @@ mod register;
 pub(crate) mod table;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sala_adapter::{Room, RoomSet, SocketId};
 
@@ -20,6 +20,7 @@ pub use self::dynamic::ParentNamespace;
 pub use self::events::RoomEvent;
 use self::events::RoomEvents;
 use self::table::Table;
+use crate::cluster::{Link, ServerSide};
 use crate::error::ErrorKind;
 use crate::recovery::RecoveryLog;
 use crate::rooms::Rooms;
@@ -44,6 +45,9 @@ pub(crate) struct NamespaceInner {
     pub(crate) rooms: Rooms<Socket>,
     events: Arc<RoomEvents>,
     pub(crate) recovery: Option<RecoveryLog>,
+    /// The same namespace on the other servers, if there are any.
+    pub(crate) link: OnceLock<Link>,
+    pub(crate) server_side: ServerSide,
     pub(crate) clients: Clients,
     next_ack: AtomicU64,
     /// Whether anybody ever listened to outgoing events.
@@ -78,6 +82,8 @@ impl NamespaceInner {
             rooms: Rooms::new(),
             events: Arc::default(),
             recovery,
+            link: OnceLock::new(),
+            server_side: ServerSide::default(),
             clients: Clients::default(),
             next_ack: AtomicU64::new(0),
             watched: AtomicBool::new(false),
@@ -90,6 +96,28 @@ impl NamespaceInner {
 
     pub(crate) fn parent(&self) -> Option<&Arc<ParentInner>> {
         self.parent.as_ref()
+    }
+
+    /// The same namespace on the other servers: none on a server that is alone.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.link.get()
+    }
+
+    /// Whether what can be missed goes through the log of the cluster.
+    pub(crate) fn has_store(&self) -> bool {
+        self.link.get().is_some_and(|link| link.store.is_some())
+    }
+
+    /// The log of connection state recovery in memory: where it is on, and no log of a cluster takes its
+    /// place.
+    pub(crate) fn log(&self) -> Option<&RecoveryLog> {
+        self.recovery.as_ref().filter(|_| !self.has_store())
+    }
+
+    /// Enters a cluster. Nobody else knows the namespace yet.
+    pub(crate) fn connect(&self, link: Link) {
+        self.events.inform(&self.rooms, link.adapter.clone());
+        self.link.set(link).ok(); // a namespace is made once
     }
 
     /// An id for an event that asks for acknowledgements. One counter serves all sockets, so that a

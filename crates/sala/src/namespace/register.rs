@@ -8,8 +8,8 @@ use super::{Namespace, ParentNamespace};
 use crate::event::{EventHandler, erase_event};
 use crate::gate::GateHandler;
 use crate::handler::{
-    self, AdmitHandler, ConnectHandler, DisconnectHandler, EventKey, Handler, erase_admit,
-    erase_connect, erase_disconnect,
+    self, AdmitHandler, ConnectHandler, DisconnectHandler, EventKey, Handler, ServerSideHandler,
+    erase_admit, erase_connect, erase_disconnect, erase_server_side,
 };
 use crate::socket::{Incoming, Outgoing, Socket};
 use crate::versioned::Versioned;
@@ -133,6 +133,43 @@ macro_rules! registration {
             /// ```
             pub fn admit(&self, middleware: impl AdmitHandler) -> &Self {
                 self.change(|table| table.admit.push(erase_admit(middleware)));
+                self
+            }
+
+            /// Calls a handler for each event with this name that *another server* of the cluster sends
+            /// with [`server_side_emit`](Namespace::server_side_emit) or
+            /// [`server_side_emit_with_ack`](Namespace::server_side_emit_with_ack); clients cannot send
+            /// such events. What the handler returns is the answer, if one was asked for: see
+            /// [`ServerSideHandler`]. What goes wrong reaches
+            /// [`on_error`](crate::ServerBuilder::on_error), and the other server is not answered.
+            ///
+            /// The handlers of a namespace run in one task: they start in the order in which the events
+            /// arrive, and overlap where they wait. Up to 1024 run and 1024 events wait; what comes
+            /// beyond is dropped and reported.
+            ///
+            /// ```
+            /// use sala::{Namespace, Server};
+            ///
+            /// let io = Server::new();
+            /// io.on_server_side("how many", async |io: Namespace| io.sockets_count());
+            /// io.on_server_side("ban", async |io: Namespace, user: String| {
+            ///     io.in_(format!("user:{user}")).local().disconnect_sockets(true);
+            /// });
+            /// ```
+            pub fn on_server_side<S>(
+                &self,
+                event: impl Into<Cow<'static, str>>,
+                handler: impl ServerSideHandler<S>,
+            ) -> &Self {
+                let key = EventKey::from(event.into());
+                let handler = erase_server_side(handler);
+                self.change(|table| table.add_server_side(key, handler));
+                self
+            }
+
+            /// Removes all handlers of an event of other servers.
+            pub fn off_server_side(&self, event: &str) -> &Self {
+                self.change(|table| table.remove_server_side(event));
                 self
             }
 

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 
 use crate::error::ErrorContext;
 use crate::gate::ErasedGate;
-use crate::handler::{ErasedAdmit, ErasedDisconnect, ErasedHandler, EventKey};
+use crate::handler::{ErasedAdmit, ErasedDisconnect, ErasedHandler, ErasedServerSide, EventKey};
 use crate::socket::{Incoming, Outgoing, Socket};
 
 /// Names one listener, to remove it again.
@@ -30,6 +30,7 @@ pub(crate) type ErrorHook = Arc<dyn Fn(&ErrorContext<'_>) + Send + Sync>;
 #[derive(Clone, Default)]
 pub(crate) struct Table {
     events: HashMap<Box<str>, Listeners, RandomState>,
+    server_side: HashMap<Box<str>, ServerSideListeners, RandomState>,
     pub(crate) connect: Vec<Arc<dyn ErasedHandler>>,
     pub(crate) disconnecting: Vec<Listener<Arc<dyn ErasedDisconnect>>>,
     pub(crate) disconnect: Vec<Listener<Arc<dyn ErasedDisconnect>>>,
@@ -38,6 +39,13 @@ pub(crate) struct Table {
     pub(crate) any: Vec<Listener<IncomingHook>>,
     pub(crate) any_outgoing: Vec<Listener<OutgoingHook>>,
     pub(crate) errors: Vec<Listener<ErrorHook>>,
+}
+
+/// The listeners of one event of other servers.
+#[derive(Clone)]
+pub(crate) struct ServerSideListeners {
+    pub(crate) key: EventKey,
+    pub(crate) handlers: Vec<Arc<dyn ErasedServerSide>>,
 }
 
 /// The listeners of one event.
@@ -95,6 +103,28 @@ impl Table {
         });
         listeners.list.push(EventListener { id, once, handler });
         id
+    }
+
+    /// The listeners of an event of other servers.
+    pub(crate) fn server_side(&self, name: &str) -> Option<&ServerSideListeners> {
+        self.server_side.get(name)
+    }
+
+    pub(crate) fn add_server_side(&mut self, key: EventKey, handler: Arc<dyn ErasedServerSide>) {
+        let name = key.as_str().into();
+        let listeners = self
+            .server_side
+            .entry(name)
+            .or_insert_with(|| ServerSideListeners {
+                key,
+                handlers: Vec::new(),
+            });
+        listeners.handlers.push(handler);
+    }
+
+    /// Removes all listeners of an event of other servers.
+    pub(crate) fn remove_server_side(&mut self, name: &str) {
+        self.server_side.remove(name);
     }
 
     /// Removes all listeners of an event; false if there was none.

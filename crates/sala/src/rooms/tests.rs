@@ -65,10 +65,10 @@ impl Index {
 
 fn describe(event: RoomEvent<'_>) -> String {
     match event {
-        RoomEvent::Create(room) => format!("create {room}"),
+        RoomEvent::Create { room, .. } => format!("create {room}"),
         RoomEvent::Join(room, id) => format!("join {room} {id}"),
         RoomEvent::Leave(room, id) => format!("leave {room} {id}"),
-        RoomEvent::Delete(room) => format!("delete {room}"),
+        RoomEvent::Delete { room, .. } => format!("delete {room}"),
     }
 }
 

@@ -6,22 +6,22 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
+use sala_proto::{Object, Value, to_value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::inner::SocketInner;
 use crate::error::Error;
 
-/// Named values, as JSON: what `data` of a socket was when somebody looked.
+/// Named values, JSON and bytes: what `data` of a socket was when somebody looked.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Data(serde_json::Map<String, Value>);
+pub struct Data(Object);
 
 impl Data {
     /// The value with this name, if there is one and it is a `T`.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        T::deserialize(self.0.get(name)?).ok()
+        self.0.get(name)?.clone().deserialize_into().ok()
     }
 
     /// All values as one `T`, usually a struct whose fields have the names.
@@ -30,12 +30,12 @@ impl Data {
     ///
     /// If a field is missing or of another type.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        T::deserialize(Value::Object(self.0.clone())).map_err(Error::decode)
+        Ok(self.to_value().deserialize_into()?)
     }
 
     /// The names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.0.iter().map(|(name, _)| name)
     }
 
     /// Whether there is nothing.
@@ -44,17 +44,31 @@ impl Data {
         self.0.is_empty()
     }
 
-    /// The values as a JSON object.
+    /// The values as an object.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        Value::Object(self.0.clone())
+    }
+
+    /// What another server calls the `data` of a socket. One that is no object is empty here.
+    pub(crate) fn from_value(value: Value) -> Self {
+        match value {
+            Value::Object(object) => Self(object),
+            _ => Self::default(),
+        }
+    }
+
+    /// The values as a JSON object; bytes are lists of numbers in it.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // A map of JSON values always is JSON.
+        // A tree always is JSON.
         serde_json::to_string(&self.0).unwrap_or_default()
     }
 }
 
 /// The `data` of a socket: named values that travel with it, to other servers by
 /// [`fetch_sockets`](crate::Namespace::fetch_sockets) and to a later connection by recovery. So they
-/// are kept as JSON; what only this process needs goes into [`Extensions`].
+/// are kept as JSON values and bytes; what only this process needs goes into [`Extensions`].
 ///
 /// ```
 /// # fn example(socket: &sala::Socket) -> Result<(), sala::Error> {
@@ -77,10 +91,10 @@ impl SocketData<'_> {
     ///
     /// # Errors
     ///
-    /// If the value cannot be expressed in JSON.
+    /// If the value cannot be encoded, such as a map whose keys are no text.
     pub fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
-        let value = serde_json::to_value(value).map_err(Error::encode)?;
-        self.0.extra().data().0.insert(name.to_owned(), value);
+        let value = to_value(value)?;
+        self.0.extra().data().0.insert(name, value);
         Ok(())
     }
 
@@ -96,11 +110,11 @@ impl SocketData<'_> {
     ///
     /// # Errors
     ///
-    /// If it is something else or cannot be expressed in JSON.
+    /// If it is something else or cannot be encoded.
     pub fn replace<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Error> {
-        match serde_json::to_value(value).map_err(Error::encode)? {
-            Value::Object(map) => {
-                *self.0.extra().data() = Data(map);
+        match to_value(value)? {
+            Value::Object(object) => {
+                *self.0.extra().data() = Data(object);
                 Ok(())
             }
             _ => Err(Error::encode("the data of a socket is a map")),

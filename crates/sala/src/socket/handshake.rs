@@ -18,36 +18,80 @@ use crate::error::Error;
 /// Headers and query are the same for all namespaces of a connection; `auth` and times are not. As
 /// data of an event it is the `handshake` object of the reference.
 #[derive(Clone, Copy)]
-pub struct Handshake<'a>(pub(super) &'a Socket);
+pub struct Handshake<'a>(Of<'a>);
+
+/// Whose handshake it is.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Here(&'a Socket),
+    /// A socket of another server, which has described it.
+    Elsewhere(&'a Value),
+}
 
 impl<'a> Handshake<'a> {
+    pub(super) fn here(socket: &'a Socket) -> Self {
+        Self(Of::Here(socket))
+    }
+
+    pub(super) fn elsewhere(object: &'a Value) -> Self {
+        Self(Of::Elsewhere(object))
+    }
+
+    /// Text of the description by another server; empty if it is missing.
+    fn text(object: &'a Value, key: &str) -> &'a str {
+        object.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// The first value of a header of the request; the case of the name does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.0.request().header(name)
+        match self.0 {
+            Of::Here(socket) => socket.request().header(name),
+            Of::Elsewhere(object) => object
+                .get("headers")?
+                .get(&name.to_ascii_lowercase())?
+                .as_str(),
+        }
     }
 
     /// All headers of the request, names in lower case, in their order.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        self.0.request().headers()
+        let here = match self.0 {
+            Of::Here(socket) => Some(socket.request().headers()),
+            Of::Elsewhere(_) => None,
+        };
+        let elsewhere = members(self.described("headers"));
+        here.into_iter().flatten().chain(elsewhere)
     }
 
     /// The value of a key of the query string, decoded; the last one if the key comes more often.
     #[must_use]
     pub fn query(&self, key: &str) -> Option<String> {
-        let query = self.0.request().query();
-        let values = query.iter().filter(|(own, _)| own == key);
-        values.last().map(|(_, value)| value.into_owned())
+        match self.0 {
+            Of::Here(socket) => {
+                let query = socket.request().query();
+                let values = query.iter().filter(|(own, _)| own == key);
+                values.last().map(|(_, value)| value.into_owned())
+            }
+            Of::Elsewhere(object) => Some(object.get("query")?.get(key)?.as_str()?.to_owned()),
+        }
     }
 
     /// The whole query string, decoded; of a key that comes more often the last value.
     #[must_use]
     pub fn queries(&self) -> BTreeMap<String, String> {
-        let query = self.0.request().query();
-        query
-            .iter()
-            .map(|(key, value)| (key.into_owned(), value.into_owned()))
-            .collect()
+        match self.0 {
+            Of::Here(socket) => {
+                let query = socket.request().query();
+                query
+                    .iter()
+                    .map(|(key, value)| (key.into_owned(), value.into_owned()))
+                    .collect()
+            }
+            Of::Elsewhere(_) => members(self.described("query"))
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        }
     }
 
     /// What the client sent with its CONNECT packet: the `auth` option of the official clients, `{}`
@@ -64,53 +108,89 @@ impl<'a> Handshake<'a> {
     #[must_use]
     pub fn raw_auth(&self) -> RawArgs {
         let none = || RawArgs::from_values(vec![Value::Object(Object::default())]);
-        self.0.0.auth.as_deref().cloned().unwrap_or_else(none)
+        match self.0 {
+            Of::Here(socket) => socket.0.auth.as_deref().cloned(),
+            Of::Elsewhere(object) => object
+                .get("auth")
+                .map(|auth| RawArgs::from_values(vec![auth.clone()])),
+        }
+        .unwrap_or_else(none)
     }
 
     /// When the client asked for the namespace.
     #[must_use]
     pub fn time(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(self.issued())
+        // A time that another server made up may lie beyond what can be told.
+        SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_millis(self.issued()))
+            .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// When the client asked for the namespace, in milliseconds since 1970.
     #[must_use]
     pub fn issued(&self) -> u64 {
-        self.0.0.issued
+        match self.0 {
+            Of::Here(socket) => socket.0.issued,
+            Of::Elsewhere(object) => object
+                .get("issued")
+                .and_then(Value::as_u64)
+                .unwrap_or_default(),
+        }
     }
 
     /// The raw request target: path and query.
     #[must_use]
     pub fn url(&self) -> &'a str {
-        self.0.request().url()
+        match self.0 {
+            Of::Here(socket) => socket.request().url(),
+            Of::Elsewhere(object) => Self::text(object, "url"),
+        }
     }
 
     /// The peer's address as the server sees it (that of a proxy, behind a proxy), without port.
     /// Empty if the host did not tell.
     #[must_use]
     pub fn address(&self) -> String {
-        let address = self.0.request().remote_address();
-        address
-            .map(|address| address.ip().to_string())
-            .unwrap_or_default()
+        match self.0 {
+            Of::Here(socket) => socket
+                .request()
+                .remote_address()
+                .map(|address| address.ip().to_string())
+                .unwrap_or_default(),
+            Of::Elsewhere(object) => Self::text(object, "address").to_owned(),
+        }
     }
 
     /// Whether the request had an `Origin` header.
     #[must_use]
     pub fn is_xdomain(&self) -> bool {
-        self.header("origin").is_some()
+        match self.0 {
+            Of::Here(_) => self.header("origin").is_some(),
+            Of::Elsewhere(object) => flag(object, "xdomain"),
+        }
     }
 
     /// Whether the direct connection is encrypted.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.0.request().is_secure()
+        match self.0 {
+            Of::Here(socket) => socket.request().is_secure(),
+            Of::Elsewhere(object) => flag(object, "secure"),
+        }
+    }
+
+    /// A member of the description by another server.
+    fn described(&self, key: &str) -> Option<&'a Value> {
+        match self.0 {
+            Of::Here(_) => None,
+            Of::Elsewhere(object) => object.get(key),
+        }
     }
 
     /// All headers as the reference shows them: values of one name joined.
     fn joined_headers(&self) -> BTreeMap<&'a str, Cow<'a, str>> {
         let mut headers: BTreeMap<&str, Cow<'_, str>> = BTreeMap::new();
-        for (name, value) in self.0.request().headers() {
+        for (name, value) in self.headers() {
             headers
                 .entry(name)
                 .and_modify(|all| {
@@ -125,6 +205,9 @@ impl<'a> Handshake<'a> {
 
 impl Serialize for Handshake<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Of::Elsewhere(object) = self.0 {
+            return object.serialize(serializer);
+        }
         let auth: Value = self.auth().unwrap_or(Value::Null);
         let mut object = serializer.serialize_struct("Handshake", 9)?;
         object.serialize_field("headers", &self.joined_headers())?;
@@ -149,6 +232,18 @@ impl fmt::Debug for Handshake<'_> {
             .field("issued", &self.issued())
             .finish_non_exhaustive()
     }
+}
+
+/// The texts of an object, with their names.
+fn members(object: Option<&Value>) -> impl Iterator<Item = (&str, &str)> {
+    let members = object.and_then(Value::as_object).into_iter();
+    members
+        .flat_map(|object| object.iter())
+        .filter_map(|(name, value)| Some((name, value.as_str()?)))
+}
+
+fn flag(object: &Value, key: &str) -> bool {
+    object.get(key).and_then(Value::as_bool).unwrap_or_default()
 }
 
 /// A time as JavaScript's `Date` prints it, in UTC.

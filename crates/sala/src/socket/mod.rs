@@ -23,6 +23,7 @@ pub use self::data::{Data, Extensions, SocketData};
 pub use self::handshake::Handshake;
 use self::inner::{Phase, SocketInner};
 pub use self::listeners::{Incoming, Outgoing};
+pub(crate) use self::remote::Elsewhere;
 pub use self::remote::RemoteSocket;
 use crate::client::Work;
 use crate::emit::{AckFuture, Broadcast, Emit};
@@ -78,7 +79,7 @@ impl Socket {
     /// How the client came: headers, query, `auth`, times, address.
     #[must_use]
     pub fn handshake(&self) -> Handshake<'_> {
-        Handshake(self)
+        Handshake::here(self)
     }
 
     /// Whether id, rooms, data and missed packets were restored when the client connected.
@@ -298,6 +299,16 @@ impl Socket {
     /// `disconnecting` and `disconnect` handlers run soon after, in the task of the connection.
     /// Nothing happens in a middleware (return an error there) or after the disconnection.
     pub fn disconnect(&self, close: bool) {
+        match self.0.nsp.inner.link() {
+            Some(link) => {
+                let socket = self.clone();
+                link.in_order(move || socket.disconnect_now(close));
+            }
+            None => self.disconnect_now(close),
+        }
+    }
+
+    fn disconnect_now(&self, close: bool) {
         if self.announce_leave() {
             let work = Work::Leave(self.clone(), close);
             self.0.inbox.push(&self.0.session, work);
