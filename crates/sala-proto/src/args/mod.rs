@@ -14,7 +14,6 @@ use crate::{ArgsError, DecodeError, Value};
 
 mod de;
 mod serde_impls;
-mod size;
 mod text;
 mod write;
 

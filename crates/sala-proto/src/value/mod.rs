@@ -209,8 +209,9 @@ impl Value {
         }
     }
 
-    /// About how many bytes it takes.
-    pub(crate) fn weight(&self) -> usize {
+    /// About how many bytes it takes in memory: for limits.
+    #[must_use]
+    pub fn weight(&self) -> usize {
         let inside = match self {
             Self::String(text) => text.len(),
             Self::Binary(bytes) => bytes.len(),
