@@ -40,4 +40,4 @@ mod worker;
 
 pub use primary::{Bound, Primary, PrimaryError, order};
 pub use sticky::{Balance, InvalidNetwork, Network, UnknownBalance};
-pub use worker::{Role, Worker, role};
+pub use worker::{Role, Worker, WorkerBackend, role};

@@ -6,18 +6,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use sala_adapter::recovery::Retention;
 use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
 use super::log::Log;
-use crate::channel::bus::{Downstream, Logged, Publish, Upstream};
+use crate::channel::bus::{Downstream, Publish, Upstream};
 use crate::channel::wire::Text;
 use crate::channel::{self, Queue, Receiver, Refusal};
+use crate::worker::NOTHING;
 
 /// How long a worker that takes nothing is waited for before messages for it are dropped.
 const PATIENCE: Duration = Duration::from_secs(2);
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The most servers (one for each namespace of a Node.js worker) that are remembered of a worker.
 const MAX_MEMBERS: usize = 100_000;
 /// The number of the message with which a server leaves.
@@ -141,12 +144,7 @@ impl Relay {
             Upstream::Publish(publish) => self.publish(from, publish).await,
             Upstream::Ask(number, ask) => {
                 // A worker that asks and does not listen waits for itself.
-                if from
-                    .queue
-                    .room(from.id, self.share, PATIENCE)
-                    .await
-                    .is_err()
-                {
+                if from.queue.room(from.id, self.share, FOREVER).await.is_err() {
                     return;
                 }
                 let answer = Log::answer(self.log.as_ref(), ask);
@@ -167,58 +165,28 @@ impl Relay {
             }
         }
         self.relayed.fetch_add(to.len() as u64, Relaxed);
-        match (&self.log, &publish.logged) {
-            (Some(log), Some(logged)) => {
-                if from
-                    .queue
-                    .room(from.id, self.share, PATIENCE)
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-                self.publish_logged(log, from, &to, &publish, logged);
-            }
-            _ => {
-                let frame = Downstream::Deliver {
-                    offset: "".into(),
-                    body: publish.body,
-                }
-                .encode();
-                for route in to {
-                    route.put(from.id, frame.clone().into());
-                }
-            }
-        }
-    }
-
-    fn publish_logged(
-        &self,
-        log: &Mutex<Log>,
-        from: &Route,
-        to: &[Arc<Route>],
-        publish: &Publish,
-        logged: &Logged,
-    ) {
-        let mut log = lock(log);
-        let offset = log.append(publish, logged);
-        let frame = Downstream::Deliver {
-            offset: offset.clone(),
-            body: publish.body.clone(),
-        }
-        .encode();
-        for route in to {
-            route.put(from.id, frame.clone().into());
-        }
+        let Some(logged) = &publish.logged else {
+            return deliver(from, &to, publish.body, "".into());
+        };
+        // While the log is held, all queues get its order.
+        let mut log = self.log.as_ref().map(lock);
+        let offset = match &mut log {
+            Some(log) if publish.kind != NOTHING => log.append(&publish, logged),
+            _ => "".into(),
+        };
         let sent = Downstream::Sent {
             number: logged.number,
-            offset,
+            offset: offset.clone(),
         };
+        deliver(from, &to, publish.body, offset);
         from.queue.put(from.id, sent.encode().into());
     }
 
     /// Everybody else, or whoever asked. A server that is not known may be anywhere.
     fn recipients(&self, from: &Route, publish: &Publish) -> Vec<Arc<Route>> {
+        if publish.kind == NOTHING {
+            return Vec::new();
+        }
         let others = |route: &&Arc<Route>| route.id != from.id && route.is_open();
         let routes = lock(&self.routes);
         if !publish.recipient.is_empty() {
@@ -306,6 +274,13 @@ impl Route {
         } else if members.len() < MAX_MEMBERS && !members.contains(&member) {
             members.insert(member);
         }
+    }
+}
+
+fn deliver(from: &Route, to: &[Arc<Route>], body: Bytes, offset: Text) {
+    let frame = Downstream::Deliver { offset, body }.encode();
+    for route in to {
+        route.put(from.id, frame.clone().into());
     }
 }
 

@@ -1,13 +1,16 @@
 //! A worker: what the primary started.
 
+mod backend;
+mod bus;
 mod intake;
+mod store;
 
 use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,11 +18,13 @@ use sala_engine_proto::intake::{Intake, Leave};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
+pub(crate) use self::backend::NOTHING;
+pub use self::backend::WorkerBackend;
+use self::bus::Bus;
 use self::intake::Door;
 use crate::channel::control::ToWorker;
 use crate::channel::{self, Receiver, broken};
 use crate::primary::{Primary, WORKER};
-use crate::sticky::Prefix;
 
 /// What may wait for the primary.
 const CONTROL_BYTES: usize = 8 << 20;
@@ -68,10 +73,8 @@ pub struct Worker(Arc<Inner>);
 
 struct Inner {
     number: usize,
-    prefix: Prefix,
     recovery: bool,
     door: Arc<Door>,
-    leave: watch::Receiver<Option<Leave>>,
     bus: Mutex<Option<StdUnixStream>>,
 }
 
@@ -111,7 +114,7 @@ impl Worker {
         };
         let (arrived, arrivals) = mpsc::channel(MAX_ARRIVALS);
         let (asked, leave) = watch::channel(None);
-        let door = Arc::new(Door::new(prefix, arrivals, leave.clone()));
+        let door = Arc::new(Door::new(prefix, arrivals, leave));
         tokio::spawn({
             let door = Arc::clone(&door);
             // An error means that the primary has gone, which the other half sees.
@@ -127,10 +130,8 @@ impl Worker {
         tokio::spawn(listener.run(receiver));
         Ok(Self(Arc::new(Inner {
             number,
-            prefix,
             recovery,
             door,
-            leave,
             bus: Mutex::new(Some(bus.into())),
         })))
     }
@@ -146,6 +147,27 @@ impl Worker {
     #[must_use]
     pub fn intake(&self) -> Arc<dyn Intake> {
         Arc::clone(&self.0.door) as Arc<dyn Intake>
+    }
+
+    /// How the server reaches those of the other workers, for
+    /// [`Server::builder().adapter(…)`](https://docs.rs/sala/latest/sala/struct.ServerBuilder.html#method.adapter):
+    /// the official cluster adapter, without Node.js between. Give it to one server: a second one is
+    /// told that the channel is in use.
+    ///
+    /// If the primary keeps lost sessions ([`Primary::recovery`]), the server's recovery uses them.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn backend(&self) -> WorkerBackend {
+        let bus = self
+            .0
+            .bus
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let bus = bus.ok_or_else(|| io::Error::other("it is in use already"));
+        WorkerBackend::new(bus.and_then(Bus::start), self.0.recovery)
     }
 
     /// Resolves when the worker is to end: the primary is ending or has gone, or a successor has
