@@ -38,6 +38,8 @@ mod primary;
 mod sticky;
 mod worker;
 
+pub use sala_adapter::recovery::Retention;
+
 pub use primary::{Bound, Primary, PrimaryError, order};
 pub use sticky::{Balance, InvalidNetwork, Network, UnknownBalance};
 pub use worker::{Role, Worker, WorkerBackend, role};

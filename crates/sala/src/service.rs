@@ -173,6 +173,7 @@ impl Server {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        self.await_cluster().await?;
         let leave = intake.leave();
         let stop = async {
             let drain = drain(leave.await, self.engine().clients_count());

@@ -37,7 +37,6 @@ const ORPHANED: i32 = 70;
 
 /// What this process is.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Role {
     /// The one that was started by hand: describe the primary and run it.
     Primary(Primary),
