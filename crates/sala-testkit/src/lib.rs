@@ -1,9 +1,10 @@
 //! Test support: private server processes and raw clients that send exactly the bytes a test asks for.
 //!
-//! Nothing here knows Sala. The clients speak HTTP/1.1 and WebSocket over a bare TCP connection, so that a test
+//! Nothing here knows Sala, except [`cluster`], which knows the contract of its brokers. The clients speak HTTP/1.1 and WebSocket over a bare TCP connection, so that a test
 //! can also send what no real client would. Every wait has a deadline ([`within`]) and fails with a sentence.
 
 mod child;
+pub mod cluster;
 mod deadline;
 pub mod http;
 pub mod polling;

@@ -75,6 +75,7 @@ pub(crate) struct Options {
 #[must_use]
 pub struct Recovery {
     pub(crate) retention: Retention,
+    pub(crate) duration: Duration,
     pub(crate) skip_middlewares: bool,
 }
 
@@ -89,6 +90,7 @@ impl Recovery {
     pub fn new() -> Self {
         Self {
             retention: Retention::default(),
+            duration: Duration::from_secs(120),
             skip_middlewares: true,
         }
     }
@@ -96,6 +98,7 @@ impl Recovery {
     /// How long a session and a packet can be recovered. Default 120 s.
     pub fn max_disconnection_duration(mut self, duration: Duration) -> Self {
         self.retention = self.retention.max_disconnection_duration(duration);
+        self.duration = duration;
         self
     }
 

@@ -4,6 +4,7 @@ mod connect;
 mod dispatch;
 mod inbox;
 mod leave;
+mod rejoin;
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -14,6 +15,7 @@ use sala_engine::{CloseReason, Connection, Data, Frame, Revision, Scope, Session
 use sala_proto::{Args, Assembler, Packet, PacketKind, RawArgs, split_query};
 
 pub(crate) use self::inbox::{Inbox, Work};
+use crate::cluster::sessions;
 use crate::error::{ErrorContext, ErrorKind, HandlerError};
 use crate::namespace::admission::Seat;
 use crate::namespace::table::Table;
@@ -92,7 +94,15 @@ struct Member {
 struct Restored {
     session: SavedSession<SocketData>,
     offset: Box<str>,
-    missed: Vec<Frame>,
+    missed: Missed,
+}
+
+/// What a session has missed.
+enum Missed {
+    /// In the log of this server.
+    Logged(Vec<Frame>),
+    /// In the log of the cluster.
+    Stored(sessions::Missed),
 }
 
 impl Live {
@@ -206,6 +216,8 @@ impl Live {
     fn work(&mut self, work: Work, scope: &mut Scope<'_, '_>) {
         match work {
             Work::Resolved(name, auth, seat) => self.resolved(&name, auth, seat, scope),
+            Work::Taken(asked) => self.taken(*asked, scope),
+            Work::CaughtUp(caught) => self.caught_up(*caught, scope),
             Work::Decided(socket, verdict) => {
                 if let Some(index) = self.index_of(&socket) {
                     match verdict {

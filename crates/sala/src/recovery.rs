@@ -58,6 +58,11 @@ impl RecoveryLog {
         Ok((frame, sent))
     }
 
+    /// Keeps a session that was taken for a client which is gone again.
+    pub(crate) fn keep(&self, session: Saved) {
+        self.lock().save(session, Instant::now());
+    }
+
     /// Keeps the session of a socket that has left its rooms.
     pub(crate) fn save(&self, socket: &Socket, rooms: RoomSet) {
         let Some(pid) = socket.0.pid.clone() else {
@@ -70,7 +75,7 @@ impl RecoveryLog {
             rooms,
             data,
         };
-        self.lock().save(session, Instant::now());
+        self.keep(session);
     }
 
     /// Takes a session back. Nobody else can have it then.

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::builder::{ErrorHook, Options, ServerBuilder};
 use crate::client::App;
+use crate::cluster::sessions::Sessions;
 use crate::error::{Error, ErrorContext};
 use crate::namespace::directory::{Directory, Found};
 use crate::namespace::dynamic::{Matcher, ParentInner};
@@ -47,6 +48,7 @@ pub(crate) struct ServerInner {
     pub(crate) counters: Counters,
     pub(crate) engine: Engine<App>,
     pub(crate) cluster: OnceLock<Cluster>,
+    pub(crate) sessions: Sessions,
     on_error: Option<ErrorHook>,
     on_new_namespace: RwLock<Vec<NamespaceHook>>,
     closing: AtomicBool,
@@ -154,6 +156,7 @@ impl Server {
                 counters: Counters::default(),
                 engine: Engine::new(engine, App::new(server.clone())),
                 cluster: OnceLock::new(),
+                sessions: Sessions::default(),
                 on_error,
                 on_new_namespace: RwLock::default(),
                 closing: AtomicBool::new(false),

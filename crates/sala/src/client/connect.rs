@@ -8,8 +8,8 @@ use sala_engine::{Frame, Revision, Scope};
 use sala_proto::{Object, RawArgs, Value};
 use serde::Deserialize;
 
-use super::{Inbox, Live, Member, Restored, Work};
-use crate::error::Refused;
+use super::{Inbox, Live, Member, Missed, Restored, Work};
+use crate::error::{Error, Refused};
 use crate::handler::EventKey;
 use crate::namespace::Namespace;
 use crate::namespace::admission::{self, Seat};
@@ -19,9 +19,9 @@ use crate::socket::inner::{NewSocket, Phase, SocketInner};
 
 /// What a client says that wants its session back.
 #[derive(Deserialize)]
-struct Claim {
-    pid: String,
-    offset: String,
+pub(super) struct Claim {
+    pub(super) pid: String,
+    pub(super) offset: String,
 }
 
 /// What a client of Socket.IO 2 sends instead of `auth`.
@@ -116,10 +116,29 @@ impl Live {
         self.send_refusal(name, &Refused::new("Invalid namespace"), false);
     }
 
-    /// Makes the socket and runs the middlewares.
+    /// Looks for a session that the client wants back.
     fn begin(&mut self, seat: Seat, auth: Option<RawArgs>, scope: &mut Scope<'_, '_>) {
+        let nsp = &seat.nsp().inner;
+        let claim = nsp.recovery.as_ref().and(auth.as_ref());
+        let Some(claim) = claim.and_then(|auth| auth.parse::<Claim>().ok()) else {
+            return self.enter(seat, auth, None, scope);
+        };
+        if let Some(store) = nsp.link().and_then(|link| link.store.clone()) {
+            return self.ask_store(seat, auth, claim, store, scope);
+        }
+        let restored = self.take_session(seat.nsp(), claim);
+        self.enter(seat, auth, restored, scope);
+    }
+
+    /// Makes the socket and runs the middlewares.
+    pub(super) fn enter(
+        &mut self,
+        seat: Seat,
+        auth: Option<RawArgs>,
+        restored: Option<Box<Restored>>,
+        scope: &mut Scope<'_, '_>,
+    ) {
         let nsp = seat.nsp().clone();
-        let restored = self.take_session(&nsp, auth.as_ref());
         let skip = restored.is_some()
             && nsp
                 .inner
@@ -145,15 +164,14 @@ impl Live {
     }
 
     /// The session that the client wants back, if it can have it.
-    fn take_session(&self, nsp: &Namespace, auth: Option<&RawArgs>) -> Option<Box<Restored>> {
-        let log = nsp.inner.recovery.as_ref()?;
-        let claim: Claim = auth?.parse().ok()?;
+    fn take_session(&self, nsp: &Namespace, claim: Claim) -> Option<Box<Restored>> {
+        let log = nsp.inner.log()?;
         let restored = log.take(&claim.pid, &claim.offset)?;
         self.shared.counters.recovered.count();
         Some(Box::new(Restored {
             session: restored.session,
             offset: claim.offset.into(),
-            missed: restored.missed,
+            missed: Missed::Logged(restored.missed),
         }))
     }
 
@@ -202,23 +220,27 @@ impl Live {
         if self.broken {
             return;
         }
-        let shared = self.shared.clone();
-        let socket = self.members[index].socket.clone();
+        let member = &mut self.members[index];
+        let socket = member.socket.clone();
         let nsp = socket.nsp();
-        let ids = (self.session.revision() != Revision::V3).then(|| {
-            (
-                socket.id().as_str(),
-                socket.0.pid.as_ref().map(PrivateId::as_str),
-            )
-        });
-        let reply = match shared.encode_connect(nsp.name(), ids) {
+        let restored = match member.restored.take().map(|restored| *restored) {
+            None => None,
+            Some(Restored {
+                session,
+                offset,
+                missed,
+            }) => match missed {
+                Missed::Stored(missed) => {
+                    return self.catch_up(index, session, &offset, missed, scope);
+                }
+                Missed::Logged(missed) => Some((session, offset, missed)),
+            },
+        };
+        let reply = match self.encode_reply(&socket) {
             Ok(reply) => reply,
             // Only a parser of the user can fail here.
             Err(error) => return self.violation(error),
         };
-        let member = &mut self.members[index];
-        let restored = member.restored.take();
-        let table = member.table.get(&nsp.inner.table).clone();
         let mut slow = false;
         // Calls no code of the user.
         let mut enter = |missed: &[Frame]| {
@@ -233,17 +255,10 @@ impl Live {
             // From now on targets mean this socket. Nobody saw the reply yet: this task sends it.
             socket.0.advance(Phase::Connecting, Phase::Connected)
         };
-        let entered = match (&nsp.inner.recovery, restored) {
-            (Some(log), Some(restored)) => {
-                let Restored {
-                    session,
-                    offset,
-                    missed,
-                } = *restored;
-                log.rejoin(session, &offset, |again| {
-                    enter(again.as_ref().unwrap_or(&missed))
-                })
-            }
+        let entered = match (nsp.inner.log(), restored) {
+            (Some(log), Some((session, offset, missed))) => log.rejoin(session, &offset, |again| {
+                enter(again.as_ref().unwrap_or(&missed))
+            }),
             _ => enter(&[]),
         };
         if slow {
@@ -253,7 +268,26 @@ impl Live {
         if !entered {
             return self.refuse(index, &Refused::new("the session is in use"));
         }
+        self.greet(index, scope);
+    }
+
+    /// The answer to the CONNECT packet of a client that may come in.
+    pub(super) fn encode_reply(&self, socket: &Socket) -> Result<Frame, Error> {
+        let ids = (self.session.revision() != Revision::V3).then(|| {
+            (
+                socket.id().as_str(),
+                socket.0.pid.as_ref().map(PrivateId::as_str),
+            )
+        });
+        self.shared.encode_connect(socket.nsp().name(), ids)
+    }
+
+    /// Calls the connect handlers for a client that has been told that it is in.
+    pub(super) fn greet(&mut self, index: usize, scope: &mut Scope<'_, '_>) {
         self.connect_deadline = None;
+        let member = &mut self.members[index];
+        let socket = member.socket.clone();
+        let table = member.table.get(&socket.nsp().inner.table).clone();
         let auth = socket.handshake().raw_auth();
         for handler in &table.connect {
             match handler.call(socket.clone(), &EventKey::Static("connection"), &auth, None) {
@@ -266,7 +300,9 @@ impl Live {
     /// Tells a client that it may not enter, and forgets its socket.
     pub(super) fn refuse(&mut self, index: usize, refused: &Refused) {
         let bare = self.is_revision_3();
-        let member = self.members.remove(index);
+        let mut member = self.members.remove(index);
+        // Who was not let in does not get the session another time.
+        member.restored = None;
         let name = member.socket.nsp().name();
         self.send_refusal(name, refused, bare);
         member.forget();

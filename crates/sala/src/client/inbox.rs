@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sala_engine::SessionHandle;
 use sala_proto::RawArgs;
 
+use super::rejoin::{Asked, CaughtUp};
 use crate::error::Refused;
 use crate::namespace::admission::Seat;
 use crate::socket::Socket;
@@ -29,6 +30,10 @@ struct Waiting {
 pub(crate) enum Work {
     /// The parents have been asked for a namespace, for a client that sent this.
     Resolved(Box<str>, Option<RawArgs>, Option<Seat>),
+    /// The store has been asked for a session.
+    Taken(Box<Asked>),
+    /// The store has been asked what such a session has missed since.
+    CaughtUp(Box<CaughtUp>),
     /// The middlewares have decided.
     Decided(Socket, Result<(), Refused>),
     /// The client has been told that this socket is out of its namespace. If true, all others of
@@ -39,16 +44,22 @@ pub(crate) enum Work {
 impl Inbox {
     /// Leaves work and has the connection's task look at it.
     pub(crate) fn push(&self, session: &SessionHandle, work: Work) {
+        // What work holds that comes too late is dropped without the lock.
+        drop(self.offer(session, work));
+    }
+
+    /// The same; gives the work back if the connection is over.
+    pub(super) fn offer(&self, session: &SessionHandle, work: Work) -> Result<(), Work> {
         {
             let mut waiting = self.lock();
             if waiting.shut {
-                drop(waiting); // what the work holds is dropped without the lock
-                return;
+                return Err(work);
             }
             waiting.list.push(work);
         }
         self.pending.store(true, Ordering::Release);
         session.poke();
+        Ok(())
     }
 
     /// Takes what is there, if there is anything.
@@ -61,12 +72,11 @@ impl Inbox {
         (!work.is_empty()).then_some(work)
     }
 
-    /// Takes nothing any more.
-    pub(super) fn shut(&self) {
+    /// Takes nothing any more. Gives back what was left.
+    pub(super) fn shut(&self) -> Vec<Work> {
         let mut waiting = self.lock();
         waiting.shut = true;
-        let _dropped_without_the_lock = std::mem::take(&mut waiting.list);
-        drop(waiting);
+        std::mem::take(&mut waiting.list)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -1,11 +1,14 @@
 //! The way of this client out of its namespaces.
 
+use sala_adapter::RoomSet;
 use sala_engine::Scope;
 
-use super::{Live, Member};
+use super::{Live, Member, Work};
+use crate::cluster::sessions;
 use crate::handler::EventKey;
 use crate::namespace::table::Table;
 use crate::reason::DisconnectReason;
+use crate::socket::Socket;
 use crate::socket::inner::Phase;
 
 /// Which handlers to call.
@@ -40,10 +43,8 @@ impl Live {
         socket.advance(Phase::Leaving, Phase::Gone);
         nsp.inner.tell_room_events();
         member.socket.give_up_acks();
-        if let Some(log) = &nsp.inner.recovery
-            && reason.is_recoverable()
-        {
-            log.save(&member.socket, rooms.unwrap_or_default());
+        if reason.is_recoverable() {
+            save_session(&member.socket, rooms.unwrap_or_default(), scope);
         }
         member.call(Step::Disconnect, reason, description, scope);
         if reason == DisconnectReason::ServerNamespaceDisconnect {
@@ -70,6 +71,18 @@ impl Live {
         while !self.members.is_empty() {
             self.leave(0, reason, description, scope);
         }
+    }
+}
+
+/// Keeps the session for the client to come back to, if connection state recovery is on.
+fn save_session(socket: &Socket, rooms: RoomSet, scope: &mut Scope<'_, '_>) {
+    let nsp = &socket.nsp().inner;
+    if let Some(log) = nsp.log() {
+        log.save(socket, rooms);
+    } else if let Some(store) = nsp.link().and_then(|link| link.store.as_ref())
+        && let Some(save) = sessions::save(socket, store, rooms)
+    {
+        scope.run(Box::pin(save));
     }
 }
 
@@ -114,13 +127,23 @@ impl Member {
         socket.0.bury();
         nsp.inner.tell_room_events();
         socket.give_up_acks();
+        if let Some(restored) = self.restored {
+            // The client is gone again before it was let in.
+            sessions::put_back(nsp, restored.session);
+        }
     }
 }
 
 /// If the task ended in an unusual way (a panic, a runtime that shuts down), sockets are left.
 impl Drop for Live {
     fn drop(&mut self) {
-        self.inbox.shut();
+        for work in self.inbox.shut() {
+            match work {
+                Work::Taken(asked) => asked.give_up(),
+                Work::CaughtUp(caught) => caught.give_up(),
+                Work::Resolved(..) | Work::Decided(..) | Work::Leave(..) => {}
+            }
+        }
         for member in self.members.drain(..) {
             member.forget();
         }

@@ -6,6 +6,7 @@
 
 mod local;
 mod server_side;
+pub(crate) mod sessions;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -16,8 +17,11 @@ use sala_adapter::cluster::{Cluster, ClusterEvent, ClusterOptions};
 use sala_adapter::recovery::RecoveryStore;
 use sala_adapter::{Adapter, AdapterError, Backend, BackendError, BackendErrorKind};
 
+use tokio::time::timeout;
+
 use self::local::Here;
 pub(crate) use self::server_side::{ServerSide, report};
+use self::sessions::STORE_TIMEOUT;
 use crate::error::{Error, ErrorContext, ErrorKind};
 use crate::namespace::NamespaceInner;
 use crate::server::ServerInner;
@@ -88,9 +92,12 @@ impl ServerInner {
         Ok(())
     }
 
-    /// Tells the other servers goodbye, after what was handed over has been sent.
+    /// Tells the other servers goodbye, after lost sessions have been saved and what was handed over has been
+    /// sent.
     pub(crate) async fn leave_cluster(&self) {
         if let Some(cluster) = self.cluster.get() {
+            // Each save knows its own end; this is for many of them behind one slow connection.
+            timeout(STORE_TIMEOUT, self.sessions.saved()).await.ok();
             cluster.close().await;
         }
     }

@@ -313,12 +313,12 @@ impl Namespace {
             Ok(frame.compress(target.flags.compress != Some(false)))
         };
         let (frame, sent) = match self.inner.log() {
-            Some(log) if !target.flags.volatile => {
-                log.append(target, encode, |frame| self.push_to_all(frame, target))?
-            }
+            Some(log) if !target.flags.volatile => log.append(target, encode, |frame| {
+                self.push_to_all(frame, target, None)
+            })?,
             _ => {
                 let frame = encode(None)?;
-                let sent = self.push_to_all(&frame, target);
+                let sent = self.push_to_all(&frame, target, None);
                 (frame, sent)
             }
         };
@@ -338,23 +338,29 @@ impl Namespace {
             self.shared
                 .encode_event(self.name(), None, event, data, Some(offset.as_str()))?;
         let frame = frame.compress(target.flags.compress != Some(false));
-        let sent = self.push_to_all(&frame, target);
+        let sent = self.push_to_all(&frame, target, Some(offset));
         sent.tell(event, &frame);
         Ok(())
     }
 
     /// Puts a packet into the queues of all that are meant. Calls no code of the user.
-    fn push_to_all(&self, frame: &Frame, target: &Target) -> Sent {
+    fn push_to_all(&self, frame: &Frame, target: &Target, offset: Option<&Offset>) -> Sent {
         let watched = self.inner.is_watched();
+        let stored = self.inner.has_store();
         let mut sent = Sent::default();
         self.inner.rooms.for_each(target, |socket| {
-            if socket.0.phase() != Phase::Connected {
+            let pushed = if stored {
+                socket.push_once(frame, offset, target.flags.volatile)
+            } else if socket.0.phase() == Phase::Connected {
+                let pushed = socket.push(frame, target.flags.volatile);
+                pushed.map(|()| true)
+            } else {
                 return;
-            }
-            if socket.push(frame, target.flags.volatile).is_err() {
+            };
+            if pushed.is_err() {
                 sent.slow.push(socket.clone());
             }
-            if watched {
+            if watched && pushed.unwrap_or(true) {
                 sent.watched.push(socket.clone());
             }
         });

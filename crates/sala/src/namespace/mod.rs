@@ -26,6 +26,7 @@ use crate::recovery::RecoveryLog;
 use crate::rooms::Rooms;
 use crate::server::{Server, ServerInner};
 use crate::socket::Socket;
+use crate::socket::inner::Phase;
 use crate::versioned::Versioned;
 
 /// A namespace: a channel of its own over the shared connections, with its own handlers,
@@ -181,7 +182,9 @@ impl Namespace {
     /// The connected socket of this server with this id.
     #[must_use]
     pub fn socket(&self, id: &SocketId) -> Option<Socket> {
-        self.inner.rooms.get(id)
+        let socket = self.inner.rooms.get(id)?;
+        // One that is catching up is found by targets, but not in yet.
+        (socket.0.phase() > Phase::Connecting).then_some(socket)
     }
 
     /// The connected sockets of this server.

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::catch_up::CatchUp;
 use super::data::{Data, Extensions};
 use crate::namespace::table::Table;
 use crate::versioned::Versioned;
@@ -13,6 +14,7 @@ pub(crate) struct Extra {
     pub(super) extensions: Extensions,
     /// Listeners of this socket alone.
     pub(crate) table: Versioned<Table>,
+    pub(super) catch_up: Mutex<CatchUp>,
 }
 
 impl Extra {

@@ -1,6 +1,7 @@
 //! The server's side of one client in one namespace.
 
 pub(crate) mod acks;
+mod catch_up;
 mod data;
 mod extra;
 mod handshake;
