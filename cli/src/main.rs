@@ -1,6 +1,8 @@
 //! The `sala` command.
 
 mod bench;
+#[cfg(target_os = "linux")]
+mod cluster;
 mod log;
 mod serve;
 mod units;
@@ -20,12 +22,16 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    #[cfg(target_os = "linux")]
+    Cluster(Box<cluster::Cluster>),
     Bench(Box<bench::Bench>),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(options) => serve::run(*options),
+        #[cfg(target_os = "linux")]
+        Command::Cluster(options) => cluster::run(*options),
         Command::Bench(options) => bench::run(*options),
     };
     match done {

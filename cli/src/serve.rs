@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sala::engine::Transport;
 use sala::engine::http::{AllowOrigin, Cors};
-use sala::{Drain, Recovery, Server};
+use sala::{Drain, Recovery, Server, ServerBuilder};
 use tokio::net::TcpListener;
 
 use crate::log::Log;
@@ -187,7 +187,14 @@ pub(crate) fn run(options: Serve) -> Result<(), String> {
 
 async fn serve(options: Serve) -> Result<(), String> {
     options.log.start();
-    let io = server(&options)?;
+    #[cfg(target_os = "linux")]
+    if let Some(worker) = sala_cluster::Worker::inherited()
+        .await
+        .map_err(|error| error.to_string())?
+    {
+        return serve_worker(&options, &worker).await;
+    }
+    let io = server(&options)?.build();
     chat::chat(&io);
     let listener = listen(&options.host, options.port).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -203,8 +210,18 @@ async fn serve(options: Serve) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
+/// Serves as a worker of `sala cluster`, which has the port.
+#[cfg(target_os = "linux")]
+async fn serve_worker(options: &Serve, worker: &sala_cluster::Worker) -> Result<(), String> {
+    let io = server(options)?.adapter(worker.backend()).build();
+    chat::chat(&io);
+    chat::serve_intake(worker.intake(), &io)
+        .await
+        .map_err(|error| error.to_string())
+}
+
 /// The server that the options describe.
-fn server(options: &Serve) -> Result<Server, String> {
+fn server(options: &Serve) -> Result<ServerBuilder, String> {
     let Serve {
         connection,
         origins,
@@ -240,7 +257,7 @@ fn server(options: &Serve) -> Result<Server, String> {
     if !recovery.recovery.is_zero() {
         builder = builder.recovery(recovery.options());
     }
-    Ok(builder.build())
+    Ok(builder)
 }
 
 impl TransportName {

@@ -2,6 +2,7 @@
 // Official clients against several processes behind one port (`servers/cluster-fixture.rs`).
 //
 //   node cluster.js rooms <transport> <address>
+//   node cluster.js kill <clients> <address>
 //   node cluster.js rolls <clients> <rolls> <address> <command that reloads>...
 //
 // Prints a line of JSON and ends with status 0 when all went well.
@@ -159,6 +160,49 @@ async function rolls(count, times, url, command) {
   assert.strictEqual(stats.fresh, 0, "clients that were not recovered");
 }
 
+/** One worker is killed: its clients are back within a second, the others notice nothing. */
+async function kill(count, url) {
+  const clients = [];
+  for (let i = 0; i < count; i++) {
+    const client = await connected(url, KINDS[i % 3]);
+    Object.assign(client, await client.emitWithAck("whoami"));
+    client.got = [];
+    client.losses = 0;
+    client.on("n", (n) => client.got.push(n));
+    client.on("disconnect", () => {
+      client.losses++;
+      client.lost = Date.now();
+    });
+    client.on("connect", () => (client.away = Date.now() - client.lost));
+    clients.push(client);
+  }
+  const victim = clients[0].worker;
+  const others = clients.filter((c) => c.worker !== victim);
+  const own = clients.filter((c) => c.worker === victim);
+  const publisher = others[0];
+  let number = 0;
+  let dead = false;
+  const publishing = (async () => {
+    while (!dead || number < 100) {
+      await publisher.timeout(5000).emitWithAck("all", "n", ++number);
+      await sleep(5);
+    }
+  })();
+  await sleep(100);
+  process.kill(clients[0].pid, "SIGKILL");
+  await until("the clients of the dead worker to come back", () => own.every((c) => c.losses > 0 && c.connected));
+  dead = true;
+  await publishing;
+  await until("all events", () => others.every((c) => c.got.at(-1) === number));
+  for (const client of others) {
+    assert.strictEqual(client.losses, 0, "a client of another worker was disturbed");
+    assert.deepStrictEqual(client.got, Array.from({ length: number }, (_, i) => i + 1));
+  }
+  const away = Math.max(...own.map((c) => c.away));
+  console.log(JSON.stringify({ clients: count, killed: own.length, away }));
+  assert(away < 1000, `back after ${away} ms`);
+}
+
 function difference(got, expected) {
   const twice = got.filter((id, i) => got.indexOf(id) !== i);
   const lost = expected.filter((id) => !got.includes(id));
@@ -168,6 +212,7 @@ function difference(got, expected) {
 const [scenario, ...args] = process.argv.slice(2);
 const run = {
   rooms: () => rooms(args[0], args[1]),
+  kill: () => kill(Number(args[0]), args[1]),
   rolls: () => rolls(Number(args[0]), Number(args[1]), args[2], args.slice(3)),
 }[scenario];
 run().then(

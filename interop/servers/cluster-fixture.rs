@@ -22,6 +22,8 @@ struct Options {
     balancers: Vec<String>,
     /// What workers do instead of serving.
     mishap: Option<String>,
+    /// A file that makes new workers die while it exists.
+    flag: Option<std::path::PathBuf>,
     program: Option<Vec<String>>,
 }
 
@@ -37,12 +39,17 @@ impl Default for Options {
             control: None,
             balancers: Vec::new(),
             mishap: None,
+            flag: None,
             program: None,
         }
     }
 }
 
 fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args().collect();
+    if let [_, order, path] = args.as_slice() {
+        return tell(order, path);
+    }
     let options = std::env::var("CLUSTER").unwrap_or_else(|_| "{}".into());
     let options: Options = serde_json::from_str(&options).expect("CLUSTER is JSON of the options");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,7 +66,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// What `sala cluster reload` does.
+fn tell(order: &str, path: &str) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let told = sala_cluster::order(path.as_ref(), order, |line| println!("{line}"));
+    match runtime.expect("a runtime can be made").block_on(told) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    misbehave(&options)?;
     match role().await? {
         Role::Primary(primary) => Ok(lead(primary, options).await?),
         Role::Worker(worker) => Ok(work(&worker, &options).await?),
@@ -99,9 +122,9 @@ async fn lead(primary: Primary, options: Options) -> Result<(), Box<dyn std::err
 
 async fn work(worker: &Worker, options: &Options) -> std::io::Result<()> {
     log();
-    match options.mishap.as_deref() {
-        Some("die") => return Err(std::io::Error::other("told to die")),
-        _ => {}
+    let flagged = options.flag.as_ref().is_some_and(|flag| flag.exists());
+    if options.mishap.as_deref() == Some("die") || flagged {
+        return Err(std::io::Error::other("told to die"));
     }
     let mut builder = Server::builder().adapter(worker.backend());
     if options.recovery {
@@ -110,6 +133,23 @@ async fn work(worker: &Worker, options: &Options) -> std::io::Result<()> {
     let io = builder.build();
     handlers(&io, worker.number());
     io.serve_intake(worker.intake()).await
+}
+
+/// The first worker writes what no primary understands into its channel, before it becomes a good one.
+fn misbehave(options: &Options) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+    if std::env::var("SALA_WORKER").as_deref() != Ok("1") {
+        return Ok(());
+    }
+    let nonsense: &[u8] = match options.mishap.as_deref() {
+        // Whole frames: of no known kind, too short, a connection without a descriptor.
+        Some("garble") => b"\0\0\0\x01\xeeX\0\0\0\0\x06\0\0\0\x06\x07\0\0\0\0\0\0",
+        Some("break") => &[0xff; 100],
+        _ => return Ok(()),
+    };
+    let channel = std::io::stdin().as_fd().try_clone_to_owned()?;
+    std::os::unix::net::UnixStream::from(channel).write_all(nonsense)
 }
 
 fn log() {

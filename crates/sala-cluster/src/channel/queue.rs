@@ -173,7 +173,6 @@ impl Queue {
         self.moved.notify_waiters();
     }
 
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,6 @@
 //! Accepts connections and reads just enough of each to know whose it is.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -103,9 +103,9 @@ async fn arrive(
 /// Tells a client that there is no worker.
 pub(crate) async fn refuse(descriptor: OwnedFd) {
     let stream = std::net::TcpStream::from(descriptor);
-    // The socket's buffer is empty, so this does not wait; if the client has gone, nobody minds.
+    // It does not block, and its buffer is empty; if the client has gone, nobody minds.
+    (&stream).write_all(NO_WORKER).ok();
     if let Ok(stream) = TcpStream::from_std(stream) {
-        stream.try_write(NO_WORKER).ok();
         linger(&stream).await.ok();
     }
 }

@@ -236,6 +236,7 @@ impl Keeper {
         self.heard = Instant::now();
         match ToPrimary::decode(frame) {
             Ok(ToPrimary::Ready) => {
+                tracing::info!(worker = self.link.id, pid = self.link.pid, "worker is ready");
                 self.shared.table.add(Arc::clone(&self.link));
                 self.phases.send_replace(Phase::Ready);
             }

@@ -58,10 +58,10 @@ pub enum Role {
 ///
 /// If the variable is set but there is no such channel: the process was started by somebody else.
 pub async fn role() -> io::Result<Role> {
-    match env::var(WORKER) {
-        Err(_) => Ok(Role::Primary(Primary::new())),
-        Ok(number) => Ok(Role::Worker(Worker::inherit(&number).await?)),
-    }
+    Ok(match Worker::inherited().await? {
+        None => Role::Primary(Primary::new()),
+        Some(worker) => Role::Worker(worker),
+    })
 }
 
 /// This process as a worker: where its connections come from, and how it reaches the other workers.
@@ -78,6 +78,19 @@ struct Inner {
 }
 
 impl Worker {
+    /// This process as a worker, if a primary started it: [`role`] for programs whose primary is
+    /// another one, such as `sala cluster`. All that is said there holds here.
+    ///
+    /// # Errors
+    ///
+    /// As [`role`].
+    pub async fn inherited() -> io::Result<Option<Self>> {
+        match env::var(WORKER) {
+            Err(_) => Ok(None),
+            Ok(number) => Self::inherit(&number).await.map(Some),
+        }
+    }
+
     async fn inherit(number: &str) -> io::Result<Self> {
         let strange = |what: &str| {
             io::Error::new(
