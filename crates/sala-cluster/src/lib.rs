@@ -34,12 +34,14 @@
 //! Linux only: it relies on descriptors passed over Unix sockets.
 
 mod channel;
+mod node;
 mod primary;
 mod sticky;
 mod worker;
 
 pub use sala_adapter::recovery::Retention;
 
+pub use node::Serialization;
 pub use primary::{Bound, Primary, PrimaryError, order};
 pub use sticky::{Balance, InvalidNetwork, Network, UnknownBalance};
 pub use worker::{Role, Worker, WorkerBackend, role};

@@ -99,8 +99,18 @@ impl Receiver {
     ///
     /// *Cancel safety:* dropping the future loses nothing.
     pub(crate) async fn recv(&mut self) -> io::Result<Option<Frame>> {
+        self.recv_as(take_frame).await
+    }
+
+    /// The same for another framing: `take` takes what is whole off the buffer.
+    ///
+    /// *Cancel safety:* dropping the future loses nothing.
+    pub(crate) async fn recv_as<T>(
+        &mut self,
+        take: impl Fn(&mut BytesMut) -> io::Result<Option<T>>,
+    ) -> io::Result<Option<T>> {
         loop {
-            if let Some(frame) = self.take_frame()? {
+            if let Some(frame) = take(&mut self.buffer)? {
                 return Ok(Some(frame));
             }
             if self.fill().await? == 0 {
@@ -116,24 +126,6 @@ impl Receiver {
     /// The descriptor that came with a frame.
     pub(crate) fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptors.pop_front()
-    }
-
-    fn take_frame(&mut self) -> io::Result<Option<Frame>> {
-        let Some((head, _)) = self.buffer.split_first_chunk::<HEAD>() else {
-            return Ok(None);
-        };
-        let [a, b, c, d, kind] = *head;
-        let len = u32::from_be_bytes([a, b, c, d]) as usize;
-        if len > MAX_FRAME {
-            return Err(broken("a frame is longer than any may be"));
-        }
-        if self.buffer.len() < HEAD + len {
-            self.buffer.reserve(HEAD + len - self.buffer.len());
-            return Ok(None);
-        }
-        self.buffer.advance(HEAD);
-        let body = self.buffer.split_to(len).freeze();
-        Ok(Some(Frame { kind, body }))
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
@@ -158,6 +150,24 @@ impl Receiver {
             read => read,
         }
     }
+}
+
+fn take_frame(buffer: &mut BytesMut) -> io::Result<Option<Frame>> {
+    let Some((head, _)) = buffer.split_first_chunk::<HEAD>() else {
+        return Ok(None);
+    };
+    let [a, b, c, d, kind] = *head;
+    let len = u32::from_be_bytes([a, b, c, d]) as usize;
+    if len > MAX_FRAME {
+        return Err(broken("a frame is longer than any may be"));
+    }
+    if buffer.len() < HEAD + len {
+        buffer.reserve(HEAD + len - buffer.len());
+        return Ok(None);
+    }
+    buffer.advance(HEAD);
+    let body = buffer.split_to(len).freeze();
+    Ok(Some(Frame { kind, body }))
 }
 
 impl Sender {

@@ -10,6 +10,7 @@ use sala_adapter::recovery::Retention;
 
 use super::error::PrimaryError;
 use super::{Bound, socket_activation};
+use crate::node::Serialization;
 use crate::sticky::{Balance, Network};
 
 /// The process that owns the port, starts the workers and passes connections to them.
@@ -28,6 +29,9 @@ pub struct Primary {
 pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) program: Option<(OsString, Vec<OsString>)>,
+    /// Node.js workers: how many, and what Node.js runs.
+    pub(crate) node: Vec<(usize, Vec<OsString>)>,
+    pub(crate) serialization: Serialization,
     pub(crate) balance: Balance,
     pub(crate) grace: Duration,
     pub(crate) spread: Duration,
@@ -41,8 +45,27 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// How many workers there are.
+    pub(crate) fn seats(&self) -> usize {
+        let node = self.node.iter().map(|(count, _)| count);
+        self.workers + node.sum::<usize>()
+    }
+
+    /// Whether the worker of a seat is one of Node.js. Those have the last seats.
+    pub(crate) fn node(&self, seat: usize) -> Option<Serialization> {
+        (seat >= self.workers).then_some(self.serialization)
+    }
+
     /// What to start for a seat: the program that was given, or this one again.
-    pub(crate) fn program(&self, _seat: usize) -> (OsString, Vec<OsString>) {
+    pub(crate) fn program(&self, seat: usize) -> (OsString, Vec<OsString>) {
+        let mut seat = seat.checked_sub(self.workers);
+        for (count, arguments) in &self.node {
+            match seat {
+                Some(place) if place < *count => return ("node".into(), arguments.clone()),
+                Some(place) => seat = Some(place - count),
+                None => {}
+            }
+        }
         self.program.clone().unwrap_or_else(|| {
             let this = env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
             (this.into(), env::args_os().skip(1).collect())
@@ -64,6 +87,8 @@ impl Primary {
             config: Config {
                 workers: cores,
                 program: None,
+                node: Vec::new(),
+                serialization: Serialization::default(),
                 balance: Balance::default(),
                 grace: Duration::from_secs(30),
                 spread: Duration::from_secs(1),
@@ -80,9 +105,33 @@ impl Primary {
         }
     }
 
-    /// How many workers there are. Default: one for each core.
+    /// How many workers there are, beside those of Node.js. Default: one for each core.
     pub fn workers(mut self, count: usize) -> Self {
-        self.config.workers = count.max(1);
+        self.config.workers = count;
+        self
+    }
+
+    /// Adds workers that run the official server under Node.js; `arguments` are those of `node`: a
+    /// script, and what it is to be given. May be called more than once.
+    ///
+    /// The script does what it does under a Node.js primary: `io.adapter(createAdapter())` of
+    /// `@socket.io/cluster-adapter`, `setupWorker(io)` of `@socket.io/sticky`, and no `listen()`. The
+    /// workers of both kinds share rooms, acknowledgements and everything else that the adapter
+    /// carries. What Node.js workers cannot: connection state recovery, being let go of slowly (they
+    /// get SIGTERM), and being found to hang.
+    pub fn node_workers<A: AsRef<OsStr>>(
+        mut self,
+        count: usize,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(|a| a.as_ref().to_owned());
+        self.config.node.push((count, arguments.collect()));
+        self
+    }
+
+    /// How messages to Node.js workers are written. Default: as structured clones.
+    pub fn serialization(mut self, serialization: Serialization) -> Self {
+        self.config.serialization = serialization;
         self
     }
 

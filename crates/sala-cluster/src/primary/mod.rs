@@ -4,6 +4,7 @@ mod config;
 mod control;
 mod door;
 mod error;
+mod keeper;
 mod log;
 mod process;
 mod relay;
@@ -197,7 +198,7 @@ impl Seats {
             sender
         };
         Self {
-            orders: (0..shared.config.workers).map(fill).collect(),
+            orders: (0..shared.config.seats()).map(fill).collect(),
             shared: Arc::clone(shared),
         }
     }

@@ -16,6 +16,7 @@ use super::log::Log;
 use crate::channel::bus::{Downstream, Publish, Upstream};
 use crate::channel::wire::Text;
 use crate::channel::{self, Queue, Receiver, Refusal};
+use crate::node::{self, Serialization};
 use crate::worker::NOTHING;
 
 /// How long a worker that takes nothing is waited for before messages for it are dropped.
@@ -41,9 +42,11 @@ pub(crate) struct Relay {
 
 /// One worker on the bus.
 #[derive(Debug)]
-struct Route {
+pub(crate) struct Route {
     id: u32,
-    queue: Queue,
+    queue: Arc<Queue>,
+    /// How a Node.js worker wants its messages; those of Rust have frames of their own.
+    node: Option<Serialization>,
     /// It wants messages.
     open: AtomicBool,
     /// Which servers, in which namespaces, are there.
@@ -86,11 +89,19 @@ impl Relay {
         }
     }
 
-    /// Adds a worker. What it says is read by [`listen`].
-    fn add(&self, id: u32) -> Arc<Route> {
+    /// Adds a Node.js worker, which has one channel for everything. What it says is
+    /// [published](Self::publish) by whoever reads that.
+    pub(crate) fn add_node(&self, id: u32, queue: Arc<Queue>, form: Serialization) -> Arc<Route> {
+        let route = self.add(id, queue, Some(form));
+        route.open.store(true, Relaxed);
+        route
+    }
+
+    fn add(&self, id: u32, queue: Arc<Queue>, node: Option<Serialization>) -> Arc<Route> {
         let route = Arc::new(Route {
             id,
-            queue: Queue::new(usize::MAX),
+            queue,
+            node,
             open: AtomicBool::new(false),
             members: Mutex::default(),
             lost: AtomicU64::new(0),
@@ -111,13 +122,9 @@ impl Relay {
             route.queue.close();
             for (server, namespace) in lock(&route.members).drain() {
                 let body = farewell(server.as_str(), namespace.as_str());
-                let frame = Downstream::Deliver {
-                    offset: "".into(),
-                    body: body.into(),
-                }
-                .encode();
+                let mut message = Outgoing::new(id, body.into(), "".into());
                 for other in others.iter().filter(|other| other.is_open()) {
-                    other.queue.put(id, frame.clone().into());
+                    message.put(other);
                 }
             }
         }
@@ -154,7 +161,7 @@ impl Relay {
         }
     }
 
-    async fn publish(&self, from: &Route, publish: Publish) {
+    pub(crate) async fn publish(&self, from: &Route, publish: Publish) {
         from.note(&publish);
         let mut to = Vec::new();
         for route in self.recipients(from, &publish) {
@@ -166,7 +173,10 @@ impl Relay {
         }
         self.relayed.fetch_add(to.len() as u64, Relaxed);
         let Some(logged) = &publish.logged else {
-            return deliver(from, &to, publish.body, "".into());
+            let mut message = Outgoing::new(from.id, publish.body, "".into());
+            message.recipient = publish.recipient;
+            to.iter().for_each(|route| message.put(route));
+            return;
         };
         // While the log is held, all queues get its order.
         let mut log = self.log.as_ref().map(lock);
@@ -178,8 +188,11 @@ impl Relay {
             number: logged.number,
             offset: offset.clone(),
         };
-        deliver(from, &to, publish.body, offset);
-        from.queue.put(from.id, sent.encode().into());
+        let mut message = Outgoing::new(from.id, publish.body, offset);
+        to.iter().for_each(|route| message.put(route));
+        if from.node.is_none() {
+            from.queue.put(from.id, sent.encode().into());
+        }
     }
 
     /// Everybody else, or whoever asked. A server that is not known may be anywhere.
@@ -210,7 +223,7 @@ impl Relay {
         }
     }
 
-    fn count_malformed(&self, route: &Route) {
+    pub(crate) fn count_malformed(&self, route: &Route) {
         if self.malformed.fetch_add(1, Relaxed) == 0 {
             tracing::error!(
                 worker = route.id,
@@ -222,7 +235,7 @@ impl Relay {
 
 /// Puts a worker on the bus and carries what it says until it ends.
 pub(crate) fn attach(relay: &Arc<Relay>, id: u32, bus: UnixStream) {
-    let route = relay.add(id);
+    let route = relay.add(id, Arc::new(Queue::new(usize::MAX)), None);
     let (mut sender, receiver) = channel::split(bus);
     tokio::spawn({
         let route = Arc::clone(&route);
@@ -256,13 +269,13 @@ impl Route {
     }
 
     /// Puts a message in, behind a note on those that were dropped before.
-    fn put(&self, from: u32, parcel: channel::Parcel) {
-        if self.lost.load(Relaxed) > 0 {
+    fn put(&self, from: u32, frame: Bytes) {
+        if self.node.is_none() && self.lost.load(Relaxed) > 0 {
             let count = self.lost.swap(0, Relaxed);
             self.queue
                 .put(from, Downstream::Lost { count }.encode().into());
         }
-        self.queue.put(from, parcel);
+        self.queue.put(from, frame.into());
     }
 
     /// Remembers which servers are there.
@@ -277,10 +290,57 @@ impl Route {
     }
 }
 
-fn deliver(from: &Route, to: &[Arc<Route>], body: Bytes, offset: Text) {
-    let frame = Downstream::Deliver { offset, body }.encode();
-    for route in to {
-        route.put(from.id, frame.clone().into());
+/// A message on its way to several workers, encoded once for each kind of them.
+struct Outgoing {
+    from: u32,
+    body: Bytes,
+    offset: Text,
+    recipient: Text,
+    native: Option<Bytes>,
+    node: Vec<(Serialization, Bytes)>,
+}
+
+impl Outgoing {
+    fn new(from: u32, body: Bytes, offset: Text) -> Self {
+        Self {
+            from,
+            body,
+            offset,
+            recipient: "".into(),
+            native: None,
+            node: Vec::new(),
+        }
+    }
+
+    fn put(&mut self, route: &Route) {
+        let frame = match route.node {
+            None => self.native(),
+            Some(form) => match self.for_node(form) {
+                Ok(frame) => frame,
+                Err(_) => return tracing::error!("a message cannot be told to Node.js workers"),
+            },
+        };
+        route.put(self.from, frame);
+    }
+
+    fn native(&mut self) -> Bytes {
+        let deliver = || {
+            Downstream::Deliver {
+                offset: self.offset.clone(),
+                body: self.body.clone(),
+            }
+            .encode()
+        };
+        self.native.get_or_insert_with(deliver).clone()
+    }
+
+    fn for_node(&mut self, form: Serialization) -> Result<Bytes, node::Malformed> {
+        if let Some((_, frame)) = self.node.iter().find(|(known, _)| *known == form) {
+            return Ok(frame.clone());
+        }
+        let frame = node::adapter_message(form, &self.body, &self.recipient)?;
+        self.node.push((form, frame.clone()));
+        Ok(frame)
     }
 }
 

@@ -1,15 +1,16 @@
 //! The workers that connections can go to.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::process::Link;
-use crate::channel::Parcel;
-use crate::channel::control::{Connection, ToWorker};
+use crate::channel::control::Connection;
 use crate::sticky::{Balance, Prefix};
 
 /// How long a newcomer waits for a worker if there is none at the moment.
@@ -28,6 +29,8 @@ pub(crate) struct Table {
 struct State {
     workers: Vec<Entry>,
     turn: usize,
+    /// Whose sessions are, where their ids do not tell: those of Node.js workers.
+    sessions: HashMap<String, u32, RandomState>,
 }
 
 #[derive(Debug)]
@@ -95,13 +98,29 @@ impl Table {
     }
 
     pub(crate) fn remove(&self, id: u32) {
-        self.lock().workers.retain(|entry| entry.link.id != id);
+        let mut state = self.lock();
+        state.workers.retain(|entry| entry.link.id != id);
+        state.sessions.retain(|_, owner| *owner != id);
     }
 
     pub(crate) fn report(&self, id: u32, sessions: u64, received: u64) {
         if let Some(entry) = self.lock().find(id) {
             entry.sessions = sessions;
             entry.received = received;
+        }
+    }
+
+    /// A Node.js worker has a session, or has it no longer, and so many now.
+    pub(crate) fn session(&self, worker: u32, session: String, open: bool, sessions: u64) {
+        let mut state = self.lock();
+        if open {
+            state.sessions.insert(session, worker);
+        } else {
+            state.sessions.remove(&session);
+        }
+        if let Some(entry) = state.find(worker) {
+            entry.sessions = sessions;
+            entry.received = entry.sent;
         }
     }
 
@@ -149,8 +168,7 @@ impl Table {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             while let Some(link) = self.lock().choose(session, self.balance) {
-                let frame = ToWorker::Connection(connection.clone()).encode();
-                match link.control.offer(Parcel::with(frame, descriptor)) {
+                match link.control.offer(link.parcel(&connection, descriptor)) {
                     Ok(()) => return Ok(()),
                     // Hanging, or just gone: it gets no newcomers until it is heard from.
                     Err((_, back)) => descriptor = back.descriptor.expect("it was put in"),
@@ -179,14 +197,21 @@ impl State {
         self.workers.iter_mut().find(|entry| entry.link.id == id)
     }
 
+    fn owner(&self, session: &str) -> Option<&Entry> {
+        if let Some(id) = self.sessions.get(session) {
+            return self.workers.iter().find(|entry| entry.link.id == *id);
+        }
+        let prefix = Prefix::of(session)?;
+        let mut ours = self
+            .workers
+            .iter()
+            .filter(|entry| entry.link.node.is_none());
+        ours.find(|entry| entry.link.prefix == prefix)
+    }
+
     /// The owner of the session; else the next worker by the balancing method.
     fn choose(&mut self, session: Option<&str>, balance: Balance) -> Option<Arc<Link>> {
-        if let Some(prefix) = session.and_then(Prefix::of)
-            && let Some(owner) = self
-                .workers
-                .iter()
-                .find(|entry| entry.link.prefix == prefix)
-        {
+        if let Some(owner) = session.and_then(|session| self.owner(session)) {
             return Some(Arc::clone(&owner.link));
         }
         let mut open: Vec<_> = self.workers.iter_mut().filter(|entry| entry.open).collect();
