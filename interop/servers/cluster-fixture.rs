@@ -25,6 +25,9 @@ struct Options {
     /// A file that makes new workers die while it exists.
     flag: Option<std::path::PathBuf>,
     program: Option<Vec<String>>,
+    /// How many official workers, and how messages to them are written.
+    node: usize,
+    json: bool,
 }
 
 impl Default for Options {
@@ -41,6 +44,8 @@ impl Default for Options {
             mishap: None,
             flag: None,
             program: None,
+            node: 0,
+            json: false,
         }
     }
 }
@@ -102,6 +107,13 @@ async fn lead(primary: Primary, options: Options) -> Result<(), Box<dyn std::err
         .proxy_protocol(balancers?);
     if options.recovery {
         primary = primary.recovery(sala_cluster::Retention::default());
+    }
+    if options.node > 0 {
+        let script = sala_interop::project_dir().join("servers/official-worker.js");
+        primary = primary.node_workers(options.node, [script]);
+    }
+    if options.json {
+        primary = primary.serialization(sala_cluster::Serialization::Json);
     }
     if let Some(path) = &options.control {
         primary = primary.control(path);
