@@ -1,7 +1,7 @@
 //! The server that the load generator measures: echo with acknowledgement, rooms, broadcasts.
 //!
 //! `PORT` (default 3000) is listened on at 127.0.0.1. `WORKERS` sets the number of threads; 1 is a
-//! single-threaded runtime.
+//! single-threaded runtime. `PROCESSES` makes it so many worker processes behind that port.
 
 use std::net::Ipv4Addr;
 
@@ -20,7 +20,30 @@ fn main() -> std::io::Result<()> {
     if let Some(workers) = workers {
         runtime.worker_threads(workers);
     }
-    runtime.enable_all().build()?.block_on(serve(port))
+    let runtime = runtime.enable_all().build()?;
+    #[cfg(target_os = "linux")]
+    if let Some(processes) = number("PROCESSES") {
+        return runtime.block_on(serve_processes(processes, port));
+    }
+    runtime.block_on(serve(port))
+}
+
+#[cfg(target_os = "linux")]
+async fn serve_processes(count: usize, port: u16) -> std::io::Result<()> {
+    use sala_cluster::Role;
+    match sala_cluster::role().await? {
+        Role::Primary(primary) => primary
+            .workers(count)
+            .listen(format!("127.0.0.1:{port}"))
+            .run()
+            .await
+            .map_err(std::io::Error::other),
+        Role::Worker(worker) => {
+            let io = Server::builder().adapter(worker.backend()).build();
+            handlers(&io);
+            io.serve_intake(worker.intake()).await
+        }
+    }
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -29,6 +52,11 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 async fn serve(port: u16) -> std::io::Result<()> {
     let io = Server::new();
+    handlers(&io);
+    io.listen((Ipv4Addr::LOCALHOST, port)).await
+}
+
+fn handlers(io: &Server) {
     io.on("echo", async |_socket: Socket, payload: RawArgs| payload)
         .on("join", async |socket: Socket, room: String| {
             socket.join(room)
@@ -42,5 +70,4 @@ async fn serve(port: u16) -> std::io::Result<()> {
                 socket.nsp().to(room).emit("msg", &(payload,))
             },
         );
-    io.listen((Ipv4Addr::LOCALHOST, port)).await
 }

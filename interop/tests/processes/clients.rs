@@ -45,6 +45,55 @@ mod everything_an_adapter_does_works_between_workers {
     }
 }
 
+/// Two workers of ours, two official ones under Node.js, one primary.
+mod official_workers_and_ours_are_one_server {
+    use super::*;
+
+    async fn mixed(json: bool) -> Child {
+        cluster(json!({ "workers": 2, "node": 2, "json": json })).await
+    }
+
+    #[tokio::test]
+    async fn over_polling() {
+        run(&mixed(false).await, &["rooms", "polling", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn over_websocket() {
+        run(&mixed(false).await, &["rooms", "websocket", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn through_the_upgrade() {
+        run(&mixed(false).await, &["rooms", "upgrade", "URL"], 40).await;
+    }
+
+    /// Between Node.js workers too, JSON makes objects of bytes.
+    #[tokio::test]
+    async fn with_messages_as_lines_of_json_all_but_bytes_arrives() {
+        run(&mixed(true).await, &["rooms-of-text", "upgrade", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn an_official_worker_that_is_killed_is_replaced() {
+        let server = mixed(false).await;
+        let mut clients = crate::support::clients_on_different_workers(server.addr(), 4).await;
+        let (mut killed, number, pid) = clients.pop().unwrap();
+        assert_eq!(number, 4);
+        crate::support::signal("KILL", pid).await;
+        killed.gone().await;
+        let again = async {
+            loop {
+                let numbers = clients[0].0.ask(json!(["numbers"])).await;
+                if numbers.as_array().is_some_and(|numbers| numbers.len() == 3) {
+                    return;
+                }
+            }
+        };
+        within_long(Duration::from_secs(30), "its successor to answer", again).await;
+    }
+}
+
 /// `CLIENTS` and `ROLLS` say how many; the figures in the guide are of 1000 and 20.
 #[tokio::test]
 async fn reloads_under_load_lose_nothing_repeat_nothing_and_keep_the_order() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sala_testkit::http::{self, Connection, Response};
 use sala_testkit::ws::Ws;
-use sala_testkit::{Child, ChildBuilder, within, within_long};
+use sala_testkit::{Child, ChildBuilder, within_long};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -20,14 +20,15 @@ pub(crate) fn fixture(options: &Value) -> ChildBuilder {
 
 /// Starts a cluster; its workers are ready.
 pub(crate) async fn cluster(options: Value) -> Child {
-    let workers = options["workers"].as_u64().unwrap_or(4) as usize;
+    let workers = options["workers"].as_u64().unwrap_or(4) + options["node"].as_u64().unwrap_or(0);
+    let workers = workers as usize;
     let child = fixture(&options).start().await;
     let ready = async {
         while child.log().matches("worker is ready").count() < workers {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    within("all workers to be ready", ready).await;
+    within_long(Duration::from_secs(30), "all workers to be ready", ready).await;
     child
 }
 
