@@ -3,6 +3,7 @@
 mod bench;
 #[cfg(target_os = "linux")]
 mod cluster;
+mod emit;
 mod log;
 mod serve;
 mod units;
@@ -10,6 +11,9 @@ mod units;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Sala: a Socket.IO server.
 #[derive(Parser)]
@@ -25,6 +29,10 @@ enum Command {
     #[cfg(target_os = "linux")]
     Cluster(Box<cluster::Cluster>),
     Bench(Box<bench::Bench>),
+    Emit(Box<emit::Emit>),
+    Join(Box<emit::Join>),
+    Leave(Box<emit::Leave>),
+    Disconnect(Box<emit::Disconnect>),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +41,10 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Cluster(options) => cluster::run(*options),
         Command::Bench(options) => bench::run(*options),
+        Command::Emit(options) => emit::emit(*options),
+        Command::Join(options) => emit::join(*options),
+        Command::Leave(options) => emit::leave(*options),
+        Command::Disconnect(options) => emit::disconnect(*options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

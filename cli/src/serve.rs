@@ -1,5 +1,7 @@
 //! `sala serve`: the chat as a command.
 
+mod cluster;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use sala::engine::http::{AllowOrigin, Cors};
 use sala::{Drain, Recovery, Server, ServerBuilder};
 use tokio::net::TcpListener;
 
+use self::cluster::ClusterArgs;
 use crate::log::Log;
 use crate::units::{Limit, bytes, duration, limit_of_bytes};
 
@@ -51,6 +54,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     recovery: RecoveryArgs,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
 
     #[command(flatten)]
     log: Log,
@@ -194,9 +200,13 @@ async fn serve(options: Serve) -> Result<(), String> {
     {
         return serve_worker(&options, &worker).await;
     }
-    let io = server(&options)?.build();
+    let builder = options.cluster.apply(server(&options)?).await?;
+    let io = builder.build();
     chat::chat(&io);
     let listener = listen(&options.host, options.port).await?;
+    // Whoever is served here is to hear the others from the first moment.
+    let joined = io.cluster_ready().await;
+    joined.map_err(|error| format!("cannot join the cluster: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let stop =
         chat::asked_to_stop().map_err(|error| format!("cannot listen to signals: {error}"))?;
@@ -213,7 +223,14 @@ async fn serve(options: Serve) -> Result<(), String> {
 /// Serves as a worker of `sala cluster`, which has the port.
 #[cfg(target_os = "linux")]
 async fn serve_worker(options: &Serve, worker: &sala_cluster::Worker) -> Result<(), String> {
-    let io = server(options)?.adapter(worker.backend()).build();
+    let builder = server(options)?;
+    // A broker reaches the workers of other machines as well.
+    let builder = if options.cluster.is_given() {
+        options.cluster.apply(builder).await?
+    } else {
+        builder.adapter(worker.backend())
+    };
+    let io = builder.build();
     chat::chat(&io);
     chat::serve_intake(worker.intake(), &io)
         .await

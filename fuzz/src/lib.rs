@@ -3,10 +3,12 @@
 //! A target panics if something is wrong. It checks more than the absence of panics: what decodes is
 //! encoded again, and what may arrive in pieces gives the same in whatever pieces it arrives.
 
+pub mod cluster;
 pub mod engineio;
 pub mod http;
 pub mod mutate;
 pub mod socketio;
+pub mod streams;
 
 /// A target: takes any bytes, panics on a bug.
 pub type Target = fn(&[u8]);
@@ -30,6 +32,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http_chunked", http::http_chunked),
     ("json_assembler", socketio::json_assembler),
     ("msgpack", socketio::msgpack),
+    ("cluster_message", cluster::cluster_message),
+    ("cluster_event", cluster::cluster_event),
+    ("streams_entry", streams::streams_entry),
+    ("streams_session", streams::streams_session),
 ];
 
 /// The target of this name.

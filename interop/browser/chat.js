@@ -3,6 +3,8 @@
 //
 //   node chat.js <address of the chat> [folder for screenshots]
 //
+// OTHER_CHAT is the address for the second person, if that is another server of the same cluster.
+//
 // Prints one line per thing seen; ends with status 0 when all of them were, and with the reason otherwise.
 
 const assert = require("assert");
@@ -19,7 +21,7 @@ async function main() {
   try {
     const context = await browser.newContext({ viewport: { width: 1180, height: 720 }, colorScheme: "light", locale: "en-GB" });
     const problems = [];
-    const tab = async () => {
+    const tab = async (address) => {
       const page = await context.newPage();
       page.setDefaultTimeout(PATIENCE);
       page.on("pageerror", (error) => problems.push(String(error)));
@@ -30,10 +32,10 @@ async function main() {
       page.on("console", (message) => {
         if (message.type() === "error" && !goodbyes.has(sessionOf(message.location().url))) problems.push(message.text());
       });
-      await page.goto(url);
+      await page.goto(address);
       return page;
     };
-    const [ana, ben] = [await tab(), await tab()];
+    const [ana, ben] = [await tab(url), await tab(process.env.OTHER_CHAT ?? url)];
 
     await aNameIsNeeded(ana);
     await bothEnter(ana, ben);

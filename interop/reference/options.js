@@ -10,12 +10,13 @@
 //   initialHeaders, headers   {name: value}
 //   pages         {path: text}: answers of the application, attached before the engine
 //   foreignUpgrade {"path": text, "after": ms}: the application answers upgrades on another path
+//   adapter       see adapter.js
 const http = require("http");
 const { report } = require("./support");
 
 const FOR_US = [
   "engine", "standalone", "allowRequest", "generateId", "cors", "use", "initialHeaders", "headers",
-  "pages", "foreignUpgrade", "report", "parser", "attachOptions",
+  "pages", "foreignUpgrade", "report", "parser", "attachOptions", "adapter",
 ];
 
 function read() {

@@ -4,6 +4,7 @@
 const { Server } = require("socket.io");
 const { listen, stopOnSigterm, toJson, fromJson, describe, report, serveCommands } = require("./support");
 const options = require("./options");
+const adapter = require("./adapter");
 
 const config = options.read();
 const server = config.given.standalone ? null : options.httpServer(config);
@@ -227,6 +228,39 @@ function emit(command) {
   }
 }
 
+/** Runs `act` when the answer to a question is there, and reports it. */
+const answered = (command) => (error, ...answer) => report("acked", { ack: command.ack, error: error?.message ?? null, answer });
+
+/** Acts on one socket of any server: {"act": "emit" | "join" | "leave" | "disconnect", …}. */
+async function remote({ id, nsp, act, args, rooms, close, ack, timeout }) {
+  const [socket] = await namespace(nsp).in(id).fetchSockets();
+  if (!socket) throw new Error(`no socket ${id} on any server`);
+  switch (act) {
+    case "emit":
+      if (ack === undefined) return void socket.emit(...fromJson(args));
+      return void socket.timeout(timeout).emit(...fromJson(args), answered({ ack }));
+    case "join":
+      return void socket.join(rooms);
+    case "leave":
+      return void socket.leave(rooms);
+    case "disconnect":
+      return void socket.disconnect(close);
+  }
+}
+
+/** Emits without pause: the event, a name and a running number. */
+const loads = new Map();
+
+function load({ nsp, args, every, ...command }) {
+  let number = 0;
+  loads.set(args[1], setInterval(() => emit({ nsp, ...command, args: [...args, number++] }), every));
+}
+
+function unload({ name }) {
+  clearInterval(loads.get(name));
+  loads.delete(name);
+}
+
 const roomsOf = (nsp) => Object.fromEntries([...nsp.adapter.rooms].map(([room, ids]) => [room, [...ids].sort()]));
 
 serveCommands({
@@ -259,10 +293,22 @@ serveCommands({
       namespace(nsp).adapter.on(name, (room, id) => report("room", { name, room, id }));
     }
   },
-  on: ({ nsp, event }) => void namespace(nsp).on(event, (...args) => report("server", { event, args })),
+  on({ nsp, event, answer }) {
+    namespace(nsp).on(event, (...args) => {
+      const ack = typeof args.at(-1) === "function" ? args.pop() : undefined;
+      report("server", { event, args });
+      if (answer) ack?.(...fromJson(answer));
+    });
+  },
   emit,
   burst: ({ commands }) => commands.forEach(emit),
-  serverSideEmit: ({ nsp, args }) => void namespace(nsp).serverSideEmit(...fromJson(args)),
+  serverSideEmit({ nsp, args, ack }) {
+    namespace(nsp).serverSideEmit(...fromJson(args), ...(ack === undefined ? [] : [answered({ ack })]));
+  },
+  serverCount: ({ nsp }) => namespace(nsp).adapter.serverCount(),
+  remote,
+  load,
+  unload,
   ack({ token, args }) {
     acks.get(token)(...fromJson(args ?? []));
   },
@@ -272,8 +318,8 @@ serveCommands({
   disconnect: (command) =>
     void (command.socket ? find(command.socket).disconnect(command.close) : operator(command).disconnectSockets(command.close)),
   fetch: async (command) =>
-    (await operator(command).fetchSockets()).map(({ id, rooms, data, handshake }) => ({ id, rooms, data, query: handshake.query })),
-  setData: ({ socket, data }) => void Object.assign(find(socket).data, data),
+    (await operator(command).fetchSockets()).map(({ id, rooms, data, handshake }) => ({ id, rooms, data, handshake })),
+  setData: ({ socket, data }) => void Object.assign(find(socket).data, fromJson(data)),
   state: ({ socket: id }) => {
     const socket = find(id);
     return {
@@ -310,7 +356,8 @@ io.on("new_namespace", (nsp) => report("new_namespace", { name: nsp.name }));
 watch(io.of("/"));
 stopOnSigterm(() => io.close());
 if (server) {
-  listen(server, process.env.PORT ?? 0);
+  const ready = config.given.adapter ? adapter.create(config.given.adapter).then((made) => void io.adapter(made)) : Promise.resolve();
+  ready.then(() => listen(server, process.env.PORT ?? 0));
 } else {
   io.httpServer.on("listening", () => console.log(`listening on http://127.0.0.1:${io.httpServer.address().port}`));
 }

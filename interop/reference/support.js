@@ -20,16 +20,31 @@ function stopOnSigterm(stop) {
   });
 }
 
-/** A value as JSON; bytes become {"$bin": base64}. */
+/** Bytes that are long and known to both ends. */
+function filler(length) {
+  const bytes = Buffer.allocUnsafe(length);
+  for (let i = 0; i < length; i++) bytes[i] = i * 31 + (i >> 8);
+  return bytes;
+}
+
+const LONG = 65536; // bytes
+
+/** Bytes as {"$bin": base64}, or {"$fill": length} if they are the known ones. */
+function bytesToJson(bytes) {
+  if (bytes.length >= LONG && bytes.equals(filler(bytes.length))) return { $fill: bytes.length };
+  return { $bin: bytes.toString("base64") };
+}
+
+/** A value as JSON; bytes as above. */
 function toJson(value) {
   if (value === undefined || value === null) return null;
   if (typeof value === "function") return { $function: true };
   if (value instanceof Error) return { $error: value.message };
   if (value instanceof Date) return value.toISOString();
   if (Buffer.isBuffer(value) || ArrayBuffer.isView(value)) {
-    return { $bin: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") };
+    return bytesToJson(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
   }
-  if (value instanceof ArrayBuffer) return { $bin: Buffer.from(value).toString("base64") };
+  if (value instanceof ArrayBuffer) return bytesToJson(Buffer.from(value));
   if (value instanceof Set) return [...value].map(toJson);
   if (Array.isArray(value)) return value.map(toJson);
   if (typeof value === "object") {
@@ -43,6 +58,7 @@ function fromJson(value) {
   if (Array.isArray(value)) return value.map(fromJson);
   if (value !== null && typeof value === "object") {
     if (typeof value.$bin === "string") return Buffer.from(value.$bin, "base64");
+    if (typeof value.$fill === "number") return filler(value.$fill);
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
   }
   return value;
@@ -59,9 +75,11 @@ function report(ev, fields) {
   process.stdout.write(JSON.stringify({ ev, ...toJson(fields) }) + "\n");
 }
 
-/** Reads commands from stdin, one JSON object per line, and answers each with its number. */
+/** Reads commands from stdin, one JSON object per line, and answers each with its number; ends with the test. */
 function serveCommands(commands) {
-  require("readline").createInterface({ input: process.stdin }).on("line", async (line) => {
+  const lines = require("readline").createInterface({ input: process.stdin });
+  lines.on("close", () => process.exit(0));
+  lines.on("line", async (line) => {
     const command = JSON.parse(line);
     let answer;
     try {

@@ -9,6 +9,6 @@ mod probe;
 pub mod server;
 mod sio;
 
-pub use peer::{Peer, departs, differs, fixture, node, peer, project_dir};
+pub use peer::{Peer, departs, differs, fixture, fixture_of, node, peer, project_dir};
 pub use probe::Probe;
 pub use sio::Sio;

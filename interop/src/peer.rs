@@ -49,9 +49,14 @@ pub fn project_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Prepares to start a fixture server of the peer: `interop/servers/<name>.rs` or `interop/reference/<name>.js`.
+/// Prepares to start a fixture server of the peer of this run.
 pub fn fixture(name: &str) -> ChildBuilder {
-    match peer() {
+    fixture_of(peer(), name)
+}
+
+/// Prepares to start a fixture server: `interop/servers/<name>.rs` or `interop/reference/<name>.js`.
+pub fn fixture_of(peer: Peer, name: &str) -> ChildBuilder {
+    match peer {
         Peer::Reference => node(&project_dir().join(format!("reference/{name}.js"))),
         Peer::Sala => Child::command(binary(name)),
     }

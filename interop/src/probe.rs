@@ -20,13 +20,22 @@
 //! | `gate {nsp, event, refuse or replace or delay}` | a per-packet middleware on every later socket |
 //! | `greet {nsp, args}` | an emit from the connection handler |
 //! | `handle {nsp, event, with, …}` | a canned handler, see below |
-//! | `outgoing {nsp}`, `farewell {nsp, event}`, `watchRooms {nsp}`, `on {nsp, event}` | more reports: outgoing packets, an emit to the rooms while disconnecting, adapter events, server-side events |
+//! | `outgoing {nsp}`, `farewell {nsp, event}`, `watchRooms {nsp}`, `on {nsp, event, answer}` | more reports: outgoing packets, an emit to the rooms while disconnecting, adapter events, server-side events, which are answered if there is an `answer` |
 //! | `emit {…, args, ack, repeat}` | emits; `ack` is a token under which the answer is reported; `repeat` appends 0, 1, … |
 //! | `burst {commands}` | several emits in one turn of the event loop |
 //! | `ack {token, args}` | answers an event that asked for it |
-//! | `join`, `leave {…, rooms}`, `disconnect {…, close}`, `fetch {…}`, `serverSideEmit {nsp, args}` | |
+//! | `join`, `leave {…, rooms}`, `disconnect {…, close}`, `fetch {…}` | |
 //! | `state {socket}`, `setData {socket, data}`, `members {nsp}`, `namespaces`, `count` | |
 //! | `closeConn {socket, discard}`, `close`, `exit`, `sync` | |
+//!
+//! In a cluster (option `adapter`, see `reference/adapter.js`):
+//!
+//! | command | effect |
+//! |---|---|
+//! | `serverSideEmit {nsp, args, ack}` | with `ack`, the answers are reported as those of `emit` are |
+//! | `serverCount {nsp}` | how many servers know the namespace |
+//! | `remote {id, nsp, act, …}` | acts on the remote socket `id`: `emit` (`args`, `ack`, `timeout`), `join` or `leave` (`rooms`), `disconnect` (`close`) |
+//! | `load {…, args, every}`, `unload {name}` | emits every so many milliseconds, with a running number at the end; the second argument is the name |
 //!
 //! Middleware steps, run in order: `{report: name}`, `{join: room}`, `{emit: args}`, `{data: {…}}`, `{disconnect: true}`,
 //! `{needToken: text}`, `{needQuery: key}`, `{refuse: {message, data} | {bare: value}}`, `{twice: true}`,
@@ -38,6 +47,23 @@
 //! many the handler `of` has counted).
 //! Events without a canned handler are reported as `event`, with an `ack` token if the client asked for one.
 //!
+//! Bytes that both ends know are written `{"$fill": length}`, see `reference/support.js`.
+//!
+//! # Commands of the official clients
+//!
+//! One process (`clients/driver.js`) holds many clients, each with a name (`client`). It reports `got {client, args}` and
+//! `left {client, reason}`; events named `tally` are only counted.
+//!
+//! | command | effect |
+//! |---|---|
+//! | `connect {client, url, nsp, options}` | answers `{id, recovered}` once it is connected |
+//! | `answer {client, args}` | what it says when asked; by default its name, `null` for nothing |
+//! | `drop {client}`, `again {client, url}` | loses its connection without a goodbye; connects again, to any server |
+//! | `close {client}` | says goodbye |
+//! | `tallies {client}` | for each sender the numbers that came and when, in milliseconds since 1970; `forget` empties them |
+//! | `emitter {redis, options}` | connects the official emitter of the classic adapter |
+//! | `emit {nsp, to, except, flags, compress, act, …}` | has it `emit` (`args`), `join` or `leave` (`rooms`), `disconnect` (`close`) or `serverSideEmit` (`args`) |
+//!
 //! # Commands of the Engine.IO probe
 //!
 //! `send {id, data, compress, repeat, callback}`, `close {id, discard}`, `state {id}`, `count`, `set {options}`,
@@ -45,13 +71,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use sala_testkit::{Child, within};
+use sala_testkit::{Child, ChildBuilder, PATIENCE, within, within_long};
 use serde_json::{Value, json};
 
-use crate::fixture;
+use crate::{Peer, fixture, fixture_of, node, project_dir};
 
-/// A server under command.
+/// A server, or a crowd of clients, under command.
 #[derive(Debug)]
 pub struct Probe {
     child: Child,
@@ -65,16 +92,32 @@ impl Probe {
         Self::of("probe", options).await
     }
 
+    /// Starts a Socket.IO server of this peer with these options.
+    pub async fn of_peer(peer: Peer, options: Value) -> Self {
+        Self::with(fixture_of(peer, "probe"), options).await
+    }
+
     /// Starts an Engine.IO server with these options.
     pub async fn engine(options: Value) -> Self {
         Self::of("probe-engine", options).await
     }
 
+    /// Starts the process that holds official clients.
+    pub async fn clients() -> Self {
+        let script = node(&project_dir().join("clients/driver.js"));
+        Self::over(script.listeners(0).start().await)
+    }
+
     async fn of(name: &str, options: Value) -> Self {
-        let child = fixture(name)
-            .env("PROBE_OPTIONS", options.to_string())
-            .start()
-            .await;
+        Self::with(fixture(name), options).await
+    }
+
+    async fn with(program: ChildBuilder, options: Value) -> Self {
+        let child = program.env("PROBE_OPTIONS", options.to_string());
+        Self::over(child.start().await)
+    }
+
+    fn over(child: Child) -> Self {
         Self {
             child,
             events: VecDeque::new(),
@@ -127,7 +170,7 @@ impl Probe {
         }
     }
 
-    /// The next event of this name; others stay queued.
+    /// The next event of this name; others stay queued. Cancel safe.
     #[track_caller]
     pub fn event(&mut self, name: &str) -> impl Future<Output = Value> {
         self.event_where(name, |_| true)
@@ -140,8 +183,19 @@ impl Probe {
         name: &str,
         fits: impl Fn(&Value) -> bool,
     ) -> impl Future<Output = Value> {
+        self.event_after(PATIENCE, name, fits)
+    }
+
+    /// The next event of this name that fits, for which one may have to wait this long.
+    #[track_caller]
+    pub fn event_after(
+        &mut self,
+        patience: Duration,
+        name: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> impl Future<Output = Value> {
         let what = format!("the event `{name}`");
-        within(&what, async move {
+        within_long(patience, &what, async move {
             let fits = |event: &Value| event["ev"] == name && fits(event);
             if let Some(found) = self.events.iter().position(fits) {
                 return self.events.remove(found).expect("the position was found");

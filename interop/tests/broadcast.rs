@@ -342,7 +342,7 @@ async fn sockets_are_fetched_by_rooms() {
     let mut expected = ["a", crowd.ids[0].as_str()];
     expected.sort_unstable();
     assert_eq!(rooms, expected);
-    assert_eq!(fetched[0]["query"]["transport"], "websocket");
+    assert_eq!(fetched[0]["handshake"]["query"]["transport"], "websocket");
     assert_eq!(
         crowd
             .probe

@@ -159,6 +159,41 @@ fn join_and_leave(bencher: Bencher<'_, '_>, members: usize) {
     });
 }
 
+/// One socket joins a room and leaves it, where there are this many rooms with a member each: always the
+/// same room, or each in turn, so that with many rooms none of them is in the processor's caches.
+#[divan::bench(args = [(10, "same"), (1_000, "same"), (100_000, "same"), (10, "turns"), (1_000, "turns"), (100_000, "turns")])]
+fn join_and_leave_among(bencher: Bencher<'_, '_>, (rooms, which): (usize, &str)) {
+    let world = World::new(2);
+    let names: Vec<String> = (0..rooms).map(|i| format!("room-{i}")).collect();
+    world.socket(0).join(&names);
+    let socket = world.socket(1);
+    let mut next = 0;
+    bencher.bench_local(|| {
+        let name = names[next].as_str();
+        socket.join(name);
+        socket.leave(name);
+        if which == "turns" {
+            // A prime, so that neighbours in memory are far apart in time.
+            next = (next + 7919) % rooms;
+        }
+    });
+}
+
+/// Emits to a room with one member, which drops what it gets, where there are this many such rooms.
+#[divan::bench(args = [10, 1_000, 100_000])]
+fn emit_to_one_room_of(bencher: Bencher<'_, '_>, rooms: usize) {
+    let mut world = World::new(1);
+    let names: Vec<String> = (0..rooms).map(|i| format!("room-{i}")).collect();
+    world.socket(0).join(&names);
+    let mut next = 0;
+    bencher.bench_local(|| {
+        let emitted = world.io.to(names[next].as_str()).emit("msg", "text");
+        emitted.expect("text can be encoded");
+        world.receive();
+        next = (next + 7919) % rooms;
+    });
+}
+
 /// A client connects by WebSocket, joins the main namespace, and goes.
 #[divan::bench(max_time = 2)]
 fn connect_and_leave(bencher: Bencher<'_, '_>) {

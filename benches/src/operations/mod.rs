@@ -1,5 +1,6 @@
 //! The catalogue of operations.
 
+mod cluster;
 mod engine;
 mod frame;
 mod json;
@@ -32,6 +33,7 @@ impl Operation {
 /// All operations.
 pub fn operations() -> impl Iterator<Item = Operation> {
     [
+        cluster::OPERATIONS,
         engine::OPERATIONS,
         frame::OPERATIONS,
         json::OPERATIONS,

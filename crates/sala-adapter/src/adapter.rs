@@ -246,6 +246,18 @@ pub enum Missing {
     },
 }
 
+impl Missing {
+    /// Whether all servers have answered.
+    fn is_nobody(&self) -> bool {
+        match self {
+            Self::Servers(servers) => servers.is_empty(),
+            Self::Count {
+                received, expected, ..
+            } => received >= expected,
+        }
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = match self {
@@ -272,6 +284,22 @@ impl fmt::Display for Missing {
 impl fmt::Display for AdapterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Timeout {
+                missing,
+                partial: Answers::Acks { expected, replies },
+                ..
+            } => {
+                f.write_str("operation has timed out: ")?;
+                if missing.is_nobody() {
+                    let answered = replies.len();
+                    write!(
+                        f,
+                        "{answered} of {expected} clients of other servers answered"
+                    )
+                } else {
+                    missing.fmt(f)
+                }
+            }
             Self::Timeout { missing, .. } => write!(f, "timeout reached: {missing}"),
             Self::Unreachable { reason, missing } => {
                 write!(f, "the cluster cannot be reached ({reason}): {missing}")
@@ -289,10 +317,15 @@ mod tests {
     use super::*;
 
     fn timeout(missing: Missing) -> String {
+        timeout_with(missing, Answers::Sockets(Vec::new()))
+    }
+
+    fn timeout_with(missing: Missing, partial: Answers) -> String {
+        let waited = Duration::from_secs(5);
         AdapterError::Timeout {
             missing,
-            waited: Duration::from_secs(5),
-            partial: Answers::Sockets(Vec::new()),
+            waited,
+            partial,
         }
         .to_string()
     }
@@ -315,6 +348,29 @@ mod tests {
         assert_eq!(
             timeout(counted(vec!["a".into()])),
             "timeout reached: only 1 responses received out of 2 (silent: a)"
+        );
+    }
+
+    /// One client of another server kept silent, and the error told that "only 3 responses received out of 3", which
+    /// sent the reader to the servers.
+    #[test]
+    fn a_timeout_of_clients_does_not_blame_their_servers() {
+        let answers = || Answers::Acks {
+            expected: 6,
+            replies: vec![RawArgs::from_values(Vec::new()); 5],
+        };
+        let all = Missing::Count {
+            received: 3,
+            expected: 3,
+            silent: Vec::new(),
+        };
+        assert_eq!(
+            timeout_with(all, answers()),
+            "operation has timed out: 5 of 6 clients of other servers answered"
+        );
+        assert_eq!(
+            timeout_with(Missing::Servers(vec!["a".into()]), answers()),
+            "operation has timed out: missing 1 responses (silent: a)"
         );
     }
 }

@@ -213,6 +213,26 @@ pub trait Inlet: Send + 'static {
     /// *Cancel safety:* dropped only when the link is given up.
     fn follow(&mut self, change: &Follow) -> impl Future<Output = Result<(), BackendError>> + Send;
 
+    /// Makes several changes in their order; a backend may make them at once. As [`follow`](Self::follow)
+    /// for each otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If the link has failed.
+    ///
+    /// *Cancel safety:* dropped only when the link is given up.
+    fn follow_all(
+        &mut self,
+        changes: &[Follow],
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        async move {
+            for change in changes {
+                self.follow(change).await?;
+            }
+            Ok(())
+        }
+    }
+
     /// The next message.
     ///
     /// # Errors

@@ -6,8 +6,10 @@
 //!   ([`Local`]). A single server uses neither: rooms are always local and live in the server itself.
 //! - [`message`]: what servers say to each other.
 //! - [`cluster`]: the cluster itself, for every broker the same.
+//! - [`codec`]: the formats that brokers share.
 //! - [`backend`]: what a broker crate implements: two small halves, one that sends and one that
 //!   receives.
+//! - [`codec`]: the format that most brokers carry, and its parts.
 //! - [`recovery`]: connection state recovery: what is kept of a lost connection, the store that keeps
 //!   it in memory, and the contract of one that keeps it elsewhere.
 

@@ -1,4 +1,5 @@
-//! How [`RawArgs`](crate::RawArgs) pass through serde unchanged.
+//! How [`RawArgs`](crate::RawArgs) pass through serde unchanged, and [`Value`](crate::Value)s are read
+//! without it.
 //!
 //! serde has no way to ask a serializer who it is, and no way to hand over shared bytes. So the
 //! arguments announce themselves with a reserved type name, and our own (de)serializers, which know
@@ -8,12 +9,16 @@ use std::cell::{Cell, RefCell};
 
 use serde::Serialize;
 
-use crate::RawArgs;
+use crate::{RawArgs, Value};
 
 /// The reserved type name.
 pub(crate) const RAW_ARGS: &str = "$sala::RawArgs";
 
+/// The reserved name of a [`Value`] that is read. Who does not know it finds a wrapper around any value.
+pub(crate) const VALUE: &str = "$sala::Value";
+
 thread_local! {
+    static READ: Cell<Option<Value>> = const { Cell::new(None) };
     static WANTED: Cell<bool> = const { Cell::new(false) };
     static SLOT: RefCell<Option<RawArgs>> = const { RefCell::new(None) };
 }
@@ -38,6 +43,17 @@ pub(crate) fn offer(args: RawArgs) {
 }
 
 /// Takes what the other side left.
+#[inline]
 pub(crate) fn collect() -> Option<RawArgs> {
     SLOT.take()
+}
+
+/// Leaves a value for [`collect_value`], which is next on this thread.
+pub(crate) fn offer_value(value: Value) {
+    READ.set(Some(value));
+}
+
+/// Takes the value that our deserializer left.
+pub(crate) fn collect_value() -> Option<Value> {
+    READ.take()
 }

@@ -2,6 +2,7 @@
 //!
 //! A [`Codec`] turns packets into messages; an [`Assembler`], one per connection, turns messages
 //! into [`Packet`]s. The arguments of a packet stay bytes ([`Args`]) until somebody asks for a type.
+//! [`wire`] reads and writes messages between servers, which carry the same arguments.
 //! Nothing here opens a socket, reads a clock or spawns a task.
 //!
 //! # Example

@@ -1,17 +1,23 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child as Process, ChildStdin, Command};
 use tokio::sync::mpsc;
 
-use crate::within;
+use crate::daemon::send_signal;
+use crate::{within, within_long};
 
 /// How many lines of a process's output are shown when its test fails.
 const LOG_LINES: usize = 200;
+
+/// How long a program may take to start: several do so at once on a machine with few cores.
+const START: Duration = Duration::from_secs(20);
 
 type Log = Arc<Mutex<VecDeque<String>>>;
 
@@ -39,6 +45,20 @@ impl ChildBuilder {
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Runs the process in this folder.
+    #[must_use]
+    pub fn folder(mut self, folder: impl AsRef<Path>) -> Self {
+        self.command.current_dir(folder);
         self
     }
 
@@ -88,7 +108,12 @@ impl ChildBuilder {
             addresses: Vec::new(),
             log,
         };
-        within("the server to listen", child.become_ready(self.listeners)).await;
+        within_long(
+            START,
+            "the server to listen",
+            child.become_ready(self.listeners),
+        )
+        .await;
         child
     }
 }
@@ -171,16 +196,27 @@ impl Child {
 
     /// Asks the process to stop (SIGTERM).
     pub async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Ends the process at once (SIGKILL) and waits until it is gone.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be killed.
+    pub async fn kill(&mut self) {
+        let killed = self.process.kill().await;
+        killed.expect("a process of one's own can be killed");
+    }
+
+    /// Sends a signal, by its name without `SIG`; nothing happens once the process has ended.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be sent.
+    pub async fn signal(&self, name: &str) {
         if let Some(id) = self.process.id() {
-            let sent = Command::new("kill")
-                .arg("-TERM")
-                .arg(id.to_string())
-                .status()
-                .await;
-            assert!(
-                sent.is_ok_and(|status| status.success()),
-                "cannot send SIGTERM"
-            );
+            send_signal(id, name).await;
         }
     }
 

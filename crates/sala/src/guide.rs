@@ -19,6 +19,7 @@ pages! {
     namespaces "namespaces.md";
     middlewares "middlewares.md";
     recovery "recovery.md";
+    cluster "cluster.md";
     options "options.md";
     deploying "deploying.md";
     #[cfg(target_os = "linux")]

@@ -144,7 +144,7 @@ pub use stats::Stats;
 
 pub use bytes::Bytes;
 pub use sala_adapter::cluster::{ClusterEvent, ClusterOptions, ClusterStats};
-pub use sala_adapter::{Backend, IntoRooms, Room, RoomSet, ServerId, SocketId};
+pub use sala_adapter::{Backend, BackendError, IntoRooms, Room, RoomSet, ServerId, SocketId};
 pub use sala_engine as engine;
 pub use sala_engine::http::{Cookie, Cors};
 pub use sala_engine::{DeflateConfig, Drain, Refusal, Request, SessionHandle, Transport};

@@ -1,11 +1,15 @@
 //! The server that the load generator measures: echo with acknowledgement, rooms, broadcasts.
 //!
 //! `PORT` (default 3000) is listened on at 127.0.0.1. `WORKERS` sets the number of threads; 1 is a
-//! single-threaded runtime. `PROCESSES` makes it so many worker processes behind that port.
+//! single-threaded runtime. `ECHO=value` has the echo decode its payload to a value and encode it again,
+//! rather than pass it on. `REDIS`, a URL, makes it one node of a cluster, over the adapter that `ADAPTER` names:
+//! `classic` (the default), `sharded` or `streams`.
+//! `PROCESSES` makes it so many worker processes behind that port.
 
 use std::net::Ipv4Addr;
 
-use sala::{RawArgs, Server, Socket};
+use sala::{BackendError, RawArgs, Server, Socket, Value};
+use sala_redis::{Classic, Sharded, Streams};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -51,23 +55,41 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 async fn serve(port: u16) -> std::io::Result<()> {
-    let io = Server::new();
+    let io = server().await.map_err(std::io::Error::other)?;
     handlers(&io);
     io.listen((Ipv4Addr::LOCALHOST, port)).await
 }
 
 fn handlers(io: &Server) {
-    io.on("echo", async |_socket: Socket, payload: RawArgs| payload)
-        .on("join", async |socket: Socket, room: String| {
-            socket.join(room)
-        })
-        .on("leave", async |socket: Socket, room: String| {
-            socket.leave(room)
-        })
-        .on(
-            "broadcast",
-            async |socket: Socket, (room, payload): (String, sala::Value)| {
-                socket.nsp().to(room).emit("msg", &(payload,))
-            },
-        );
+    if std::env::var("ECHO").is_ok_and(|echo| echo == "value") {
+        io.on("echo", async |_socket: Socket, payload: Value| payload);
+    } else {
+        io.on("echo", async |_socket: Socket, payload: RawArgs| payload);
+    }
+    io.on("join", async |socket: Socket, room: String| {
+        socket.join(room)
+    })
+    .on("leave", async |socket: Socket, room: String| {
+        socket.leave(room)
+    })
+    .on(
+        "broadcast",
+        async |socket: Socket, (room, payload): (String, Value)| {
+            socket.nsp().to(room).emit("msg", &(payload,))
+        },
+    );
+}
+
+async fn server() -> Result<Server, BackendError> {
+    let builder = Server::builder();
+    let Ok(url) = std::env::var("REDIS") else {
+        return Ok(builder.build());
+    };
+    let adapter = std::env::var("ADAPTER");
+    let builder = match adapter.as_deref() {
+        Ok("sharded") => builder.adapter(Sharded::connect(url).await?),
+        Ok("streams") => builder.adapter(Streams::connect(url).await?),
+        _ => builder.adapter(Classic::connect(url).await?),
+    };
+    Ok(builder.build())
 }

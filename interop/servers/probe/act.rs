@@ -1,19 +1,19 @@
 //! Commands.
 
-use sala::{Broadcast, RawArgs, Socket};
+use sala::{AckError, Broadcast, Emit, RawArgs, Socket, Value as Sent};
 use sala_interop::server::{channel::report, options::millis};
 use serde_json::{Value, json};
 
 use crate::rules::{gate, refusal, rooms, watch_rooms};
-use crate::value::{args, items, shown, to_shown};
-use crate::{Place, Probe, Space, lock, show};
+use crate::value::{args, items, shown, to_sent, to_shown};
+use crate::{Place, Probe, Space, cluster, lock, show};
 
-type Answer = Result<Value, String>;
+pub(crate) type Answer = Result<Value, String>;
 
 /// Done, with nothing to say.
-const DONE: Answer = Ok(Value::Null);
+pub(crate) const DONE: Answer = Ok(Value::Null);
 
-fn text(error: impl ToString) -> String {
+pub(crate) fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
@@ -53,7 +53,7 @@ impl Probe {
             "setData" => {
                 let socket = self.socket(&command["socket"]).await?;
                 for (key, value) in command["data"].as_object().into_iter().flatten() {
-                    socket.data().set(key, value).map_err(text)?;
+                    socket.data().set(key, &to_sent(value)).map_err(text)?;
                 }
                 DONE
             }
@@ -73,6 +73,9 @@ impl Probe {
                     probe.0.closed.notify_one();
                 });
                 DONE
+            }
+            "serverSideEmit" | "serverCount" | "remote" | "load" | "unload" | "stats" => {
+                self.in_cluster(&name, &command).await
             }
             "parent" => Ok(self.parent(&command)),
             "make" => {
@@ -104,17 +107,7 @@ impl Probe {
                 lock(&space.rules).farewell = command["event"].as_str().map(str::to_owned)
             }
             "watchRooms" => watch_rooms(&space),
-            // Server-side events come with the cluster.
-            "on" => {}
-            "serverSideEmit" => {
-                let (event, rest) = items(&command["args"])
-                    .split_first()
-                    .ok_or("an emit has a name")?;
-                self.0
-                    .io
-                    .server_side_emit(event.as_str().unwrap_or_default(), &args(rest))
-                    .map_err(text)?;
-            }
+            "on" => cluster::listen(&space, command),
             "members" => match &space.place {
                 Place::Namespace(nsp) => return Ok(show::members(nsp)),
                 Place::Parent(_) => return Err("a parent has no members".into()),
@@ -124,11 +117,8 @@ impl Probe {
         DONE
     }
 
-    async fn emit(&self, command: &Value) -> Answer {
-        let (event, rest) = items(&command["args"])
-            .split_first()
-            .ok_or("an emit has a name")?;
-        let event = event.as_str().unwrap_or_default();
+    pub(crate) async fn emit(&self, command: &Value) -> Answer {
+        let (event, rest) = event(command)?;
         let socket = match &command["socket"] {
             Value::Null => None,
             id => Some(self.socket(id).await?),
@@ -173,15 +163,7 @@ impl Probe {
             "disconnect" => operator.disconnect_sockets(close),
             _ => {
                 let found = operator.fetch_sockets().await.map_err(text)?;
-                let shown = found.iter().map(|socket| {
-                    json!({
-                        "id": socket.id().as_str(),
-                        "rooms": socket.rooms().iter().map(ToString::to_string).collect::<Vec<_>>(),
-                        "data": serde_json::from_str::<Value>(&socket.data().to_json()).expect("data is JSON"),
-                        "query": socket.handshake().queries(),
-                    })
-                });
-                return Ok(shown.collect());
+                return Ok(found.iter().map(show::found).collect());
             }
         }
         DONE
@@ -205,29 +187,38 @@ fn emit_one(socket: &Socket, event: &str, data: &RawArgs, command: &Value) -> Re
     if has_flag(command, "volatile") {
         emit = emit.volatile();
     }
+    send_one(emit, event, data, command)
+}
+
+/// Emits to one client, of any server.
+pub(crate) fn send_one(
+    mut emit: Emit<'_>,
+    event: &str,
+    data: &RawArgs,
+    command: &Value,
+) -> Result<(), String> {
     if let Some(timeout) = millis(&command["timeout"]) {
         emit = emit.timeout(timeout);
     }
     if command["ack"].is_null() {
         return emit.emit(event, data).map_err(text);
     }
-    let (answer, token) = (
-        emit.emit_with_ack::<RawArgs>(event, data),
-        command["ack"].clone(),
-    );
+    let answer = emit.emit_with_ack::<RawArgs>(event, data);
+    let token = command["ack"].clone();
     tokio::spawn(async move {
         match answer.await {
-            Ok(args) => report(
-                "acked",
-                json!({"ack": token, "error": null, "answer": shown(&args)}),
-            ),
-            Err(error) => report(
-                "acked",
-                json!({"ack": token, "error": error.to_string(), "answer": []}),
-            ),
+            Ok(args) => acked(token, None, shown(&args)),
+            Err(error) => acked(token, Some(error.to_string()), vec![]),
         }
     });
     Ok(())
+}
+
+fn acked(token: Value, error: Option<String>, answer: Vec<Value>) {
+    report(
+        "acked",
+        json!({"ack": token, "error": error, "answer": answer}),
+    );
 }
 
 fn emit_many(
@@ -239,22 +230,29 @@ fn emit_many(
     if command["ack"].is_null() {
         return operator.emit(event, data).map_err(text);
     }
-    let (answers, token) = (
-        operator.emit_with_ack::<sala::Value>(event, data),
-        command["ack"].clone(),
-    );
-    tokio::spawn(async move {
-        let (error, answers) = match answers.await {
-            Ok(answers) => (None, answers),
-            Err(error) => (Some(error.to_string()), error.into_responses()),
-        };
-        let answers: Vec<Value> = answers.iter().map(to_shown).collect();
-        report(
-            "acked",
-            json!({"ack": token, "error": error, "answer": [answers]}),
-        );
-    });
+    let answers = operator.emit_with_ack::<Sent>(event, data);
+    tokio::spawn(all_acked(command["ack"].clone(), answers));
     Ok(())
+}
+
+/// Reports the answers of several clients or servers.
+pub(crate) async fn all_acked(
+    token: Value,
+    answers: impl Future<Output = Result<Vec<Sent>, AckError<Sent>>>,
+) {
+    let (error, answers) = match answers.await {
+        Ok(answers) => (None, answers),
+        Err(error) => (Some(error.to_string()), error.into_responses()),
+    };
+    acked(token, error, vec![answers.iter().map(to_shown).collect()]);
+}
+
+/// The event of a command, and its arguments.
+pub(crate) fn event(command: &Value) -> Result<(&str, &[Value]), String> {
+    let (event, rest) = items(&command["args"])
+        .split_first()
+        .ok_or("an emit has a name")?;
+    Ok((event.as_str().unwrap_or_default(), rest))
 }
 
 /// The sockets that a command means.

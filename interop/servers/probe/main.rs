@@ -3,6 +3,7 @@
 //! The twin of `reference/probe.js`; the commands are described in `sala_interop::probe`.
 
 mod act;
+mod cluster;
 mod rules;
 mod show;
 mod value;
@@ -22,6 +23,7 @@ use sala_interop::server::channel::{report, serve_commands};
 use sala_interop::server::{listen, options, terminated};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
 use tower_layer::Layer;
 
 /// What the commands work on.
@@ -36,6 +38,8 @@ struct State {
     spaces: Mutex<HashMap<String, Space>>,
     acks: Mutex<HashMap<u64, Ack<RawArgs>>>,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Result<(), Refused>>>>,
+    /// What emits without pause, by the name in its events.
+    loads: Mutex<HashMap<String, AbortHandle>>,
     tokens: AtomicU64,
     closed: Notify,
 }
@@ -94,10 +98,10 @@ impl Probe {
     }
 }
 
-fn server(options: &Value) -> Server {
+async fn server(options: &Value) -> Server {
     let mut builder: ServerBuilder = Server::builder()
         .engine(|config| options::engine(options, config))
-        .on_error(|_| {});
+        .on_error(cluster::trouble);
     if let Some(path) = options["path"].as_str() {
         builder = builder.path(path);
     }
@@ -127,13 +131,16 @@ fn server(options: &Value) -> Server {
         }
         builder = builder.recovery(given);
     }
+    if options["adapter"].is_object() {
+        builder = cluster::adapter(builder, &options["adapter"]).await;
+    }
     builder.build()
 }
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let options = options::read();
-    let io = server(&options);
+    let io = server(&options).await;
     io.on_new_namespace(|nsp| report("new_namespace", json!({"name": nsp.name()})));
     let probe = Probe(Arc::new(State {
         io: io.clone(),
@@ -142,6 +149,7 @@ async fn main() -> std::io::Result<()> {
         spaces: Mutex::default(),
         acks: Mutex::default(),
         waiting: Mutex::default(),
+        loads: Mutex::default(),
         tokens: AtomicU64::new(0),
         closed: Notify::new(),
     }));

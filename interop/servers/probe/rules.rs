@@ -32,10 +32,15 @@ struct Counts {
 
 impl Probe {
     pub(crate) fn parent(&self, command: &Value) -> Value {
-        let parent = if command["pattern"].is_string() {
-            // The one pattern in use: ^/dyn-\d+$
-            self.0.io.of_matching(|name| {
-                name.strip_prefix("/dyn-").is_some_and(|id| {
+        let parent = if let Some(pattern) = command["pattern"].as_str() {
+            // The patterns in use end in a number.
+            let start = pattern
+                .strip_prefix('^')
+                .and_then(|rest| rest.strip_suffix(r"\d+$"))
+                .expect("the twin knows one kind of pattern")
+                .to_owned();
+            self.0.io.of_matching(move |name| {
+                name.strip_prefix(start.as_str()).is_some_and(|id| {
                     !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())
                 })
             })
@@ -182,7 +187,7 @@ impl Canned {
                     "recovered": socket.recovered(),
                     "rooms": rooms_of(socket),
                     "data": data_of(socket),
-                    "handshake": show::handshake(socket),
+                    "handshake": show::handshake(&socket.handshake()),
                 })];
             }
             "set-data" => {

@@ -2,27 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sala::{Namespace, Server, Socket};
+use sala::parser::to_value;
+use sala::{Handshake, Namespace, RemoteSocket, Server, Socket};
 use sala_interop::server::options;
 use serde_json::{Value, json};
 
 use crate::value::to_shown;
 use crate::watch::{data_of, rooms_of};
 
-/// The handshake of a socket.
-pub(crate) fn handshake(socket: &Socket) -> Value {
-    let handshake = socket.handshake();
-    json!({
-        "headers": handshake.headers().collect::<HashMap<_, _>>(),
-        "query": handshake.queries(),
-        "auth": handshake.raw_auth().to_values().first().map_or(Value::Null, to_shown),
-        "time": format!("{:?}", handshake.time()),
-        "issued": handshake.issued(),
-        "url": handshake.url(),
-        "address": handshake.address(),
-        "xdomain": handshake.is_xdomain(),
-        "secure": handshake.is_secure(),
-    })
+/// How a client came.
+pub(crate) fn handshake(handshake: &Handshake<'_>) -> Value {
+    to_shown(&to_value(handshake).expect("a handshake can be written"))
 }
 
 /// All that can be read of a socket.
@@ -37,7 +27,7 @@ pub(crate) fn state(socket: &Socket) -> Value {
         "rooms": rooms_of(socket),
         "data": data_of(socket),
         "nsp": socket.nsp().name(),
-        "handshake": handshake(socket),
+        "handshake": handshake(&socket.handshake()),
         "conn": {
             "id": conn.id().as_str(),
             "protocol": options::revision_number(conn.revision()),
@@ -49,6 +39,16 @@ pub(crate) fn state(socket: &Socket) -> Value {
             "method": request.method().as_str(),
             "headers": request.headers().collect::<HashMap<_, _>>(),
         },
+    })
+}
+
+/// A socket of any server, as it was found.
+pub(crate) fn found(socket: &RemoteSocket) -> Value {
+    json!({
+        "id": socket.id().as_str(),
+        "rooms": socket.rooms().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "data": to_shown(&socket.data().to_value()),
+        "handshake": handshake(&socket.handshake()),
     })
 }
 

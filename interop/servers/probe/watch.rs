@@ -134,7 +134,7 @@ pub(crate) fn rooms_of(socket: &Socket) -> Vec<String> {
 
 /// The data of a socket.
 pub(crate) fn data_of(socket: &Socket) -> Value {
-    serde_json::from_str(&socket.data().snapshot().to_json()).expect("data is JSON")
+    to_shown(&socket.data().snapshot().to_value())
 }
 
 fn leaving(socket: &Socket, reason: DisconnectReason, farewell: Option<&str>) {

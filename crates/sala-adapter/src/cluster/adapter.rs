@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::Handle;
 use super::ask::Question;
 use super::namespace::Namespace;
-use super::shared::Shared;
+use super::shared::{Link, Shared};
 use crate::adapter::{Adapter, AdapterError, Answers, BoxFuture, Command, Request, RoomChange};
 use crate::message::Message;
 use crate::recovery::RecoveryStore;
@@ -78,14 +78,13 @@ impl Adapter for NamespaceAdapter {
         let (shared, namespace) = (self.shared(), &self.namespace);
         let message = broadcast(packet.clone(), target);
         let hand_over = |number| {
-            let published = shared.publish_logged(namespace, message, Some(number));
-            (published.is_ok() && shared.log_reachable(), published)
+            let taken = shared.hand_over(namespace, message, Some(number));
+            (taken.is_ok() && shared.log_reachable(), taken)
         };
-        let published = namespace
-            .lane
-            .log(packet, target.clone(), Instant::now(), hand_over);
+        let lane = &namespace.lane;
+        let taken = lane.log(packet, target.clone(), Instant::now(), hand_over);
         shared.run_lane(namespace);
-        published
+        taken.map_err(|refusal| shared.refused(namespace, refusal))
     }
 
     fn after_logged(&self, deliver: Box<dyn FnOnce() + Send>) {
@@ -112,6 +111,9 @@ impl Adapter for NamespaceAdapter {
         let shared = self.shared().clone();
         shared.leave(&self.namespace);
         Box::pin(async move {
+            if let Link::Down { .. } = shared.link() {
+                return; // Nobody can be told.
+            }
             let limit = shared.options.close_timeout;
             let done = async {
                 shared.queue.flushed().await;

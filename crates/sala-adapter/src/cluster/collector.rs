@@ -49,7 +49,7 @@ struct Acks {
     announced: usize,
     /// How many of them were on a server that has gone.
     lost: usize,
-    replies: Vec<RawArgs>,
+    replies: Vec<(Option<ServerId>, RawArgs)>,
     /// Clients and replies, where answers have a sender.
     by_server: Map<ServerId, Clients>,
 }
@@ -195,7 +195,7 @@ impl Collector {
             Content::Servers(answers) => Answers::Servers(mem::take(answers)),
             Content::Acks(acks) => Answers::Acks {
                 expected: acks.announced,
-                replies: mem::take(&mut acks.replies),
+                replies: acks.replies.drain(..).map(|(_, reply)| reply).collect(),
             },
         }
     }
@@ -220,8 +220,23 @@ impl Acks {
     fn announce(&mut self, sender: Option<&ServerId>, clients: usize) {
         self.announced = self.announced.saturating_add(clients);
         if let Some(sender) = sender {
-            self.by_server.entry(sender.clone()).or_default().announced = Some(clients);
+            let server = self.by_server.entry(sender.clone()).or_default();
+            server.announced = Some(clients);
+            if server.replied > clients {
+                server.replied = clients;
+                self.drop_surplus(sender, clients);
+            }
         }
+    }
+
+    /// Keeps the first `limit` replies of a server: the question had arrived there twice.
+    fn drop_surplus(&mut self, server: &ServerId, limit: usize) {
+        let mut kept = 0;
+        self.replies.retain(|(from, _)| {
+            let other = from.as_ref() != Some(server);
+            kept += usize::from(!other);
+            other || kept <= limit
+        });
     }
 
     /// Adds a reply, unless its server has no client left that could have replied.
@@ -236,7 +251,7 @@ impl Acks {
             }
             clients.replied += 1;
         }
-        self.replies.push(answer);
+        self.replies.push((sender.cloned(), answer));
     }
 
     fn departed(&mut self, server: &ServerId) {

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::queue::Urgency;
+use super::namespace::Sign;
 use super::receive::departed;
 use super::shared::Shared;
-use crate::message::Message;
 
 /// How often silent members are looked for, as in the reference.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -40,7 +39,7 @@ fn heartbeats(shared: &Shared, now: Instant) -> Option<Instant> {
     for namespace in shared.namespaces() {
         let mut due = namespace.members().heartbeat_due();
         if due.is_some_and(|due| due <= now) {
-            shared.say(&namespace, Message::Heartbeat, Urgency::Now);
+            shared.say(&namespace, Sign::Heartbeat);
             due = namespace.members().heartbeat_due();
         }
         next = next.into_iter().chain(due).min();

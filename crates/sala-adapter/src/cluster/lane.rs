@@ -26,7 +26,6 @@ struct State {
     next: u64,
 }
 
-#[expect(clippy::large_enum_variant, reason = "most are broadcasts")]
 enum Item {
     Logged(Logged),
     After(Box<dyn FnOnce() + Send>),

@@ -11,6 +11,7 @@ use super::lock;
 use super::members::Members;
 use crate::adapter::Local;
 use crate::backend;
+use crate::message::Message;
 use crate::target::{Room, ServerId};
 
 pub(super) struct Namespace {
@@ -22,6 +23,34 @@ pub(super) struct Namespace {
     /// How many other servers the broker counted the last time.
     counted: AtomicUsize,
     closed: AtomicBool,
+    /// Which signs of life are queued.
+    hello: AtomicBool,
+    heartbeat: AtomicBool,
+}
+
+/// A sign of life. Each is queued at most once per namespace, so that neither a peer that asks for
+/// it nor a broker that comes and goes can fill the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Hello,
+    Heartbeat,
+}
+
+impl Sign {
+    pub(super) fn of(message: &Message) -> Option<Self> {
+        match message {
+            Message::InitialHeartbeat => Some(Self::Hello),
+            Message::Heartbeat => Some(Self::Heartbeat),
+            _ => None,
+        }
+    }
+
+    pub(super) fn message(self) -> Message {
+        match self {
+            Self::Hello => Message::InitialHeartbeat,
+            Self::Heartbeat => Message::Heartbeat,
+        }
+    }
 }
 
 impl Namespace {
@@ -39,6 +68,8 @@ impl Namespace {
             follows,
             counted: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            hello: AtomicBool::new(false),
+            heartbeat: AtomicBool::new(false),
         }
     }
 
@@ -62,6 +93,23 @@ impl Namespace {
 
     pub(super) fn counted(&self) -> usize {
         self.counted.load(Ordering::Relaxed)
+    }
+
+    /// A sign is about to be queued. `false` if one is already.
+    pub(super) fn begin(&self, sign: Sign) -> bool {
+        !self.queued(sign).swap(true, Ordering::AcqRel)
+    }
+
+    /// A sign has left the queue.
+    pub(super) fn end(&self, sign: Sign) {
+        self.queued(sign).store(false, Ordering::Release);
+    }
+
+    fn queued(&self, sign: Sign) -> &AtomicBool {
+        match sign {
+            Sign::Hello => &self.hello,
+            Sign::Heartbeat => &self.heartbeat,
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {

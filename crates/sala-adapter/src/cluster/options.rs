@@ -46,7 +46,7 @@ impl Default for ClusterOptions {
             max_queued_bytes: 64 * 1024 * 1024,
             max_answer_bytes: 64 * 1024 * 1024,
             first_retry: Duration::from_millis(100),
-            longest_retry: Duration::from_millis(1500),
+            longest_retry: Duration::from_millis(800),
             open_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
@@ -83,8 +83,9 @@ impl ClusterOptions {
 
     /// How long to wait before the broker is tried again: `first`, then twice as long each time, up
     /// to `longest`; each time up to a half less, by chance, so that the servers of a cluster do not
-    /// come all at once. Default: 100 ms and 1.5 s, so that delivery resumes within two seconds of
-    /// the broker's return.
+    /// come all at once. After an outage, what is queued is held back for `longest` once more, unless
+    /// the broker keeps a log: by then the other servers are back to receive it. Default: 100 ms and
+    /// 800 ms, so that delivery resumes within two seconds of the broker's return.
     pub fn retry_delays(mut self, first: Duration, longest: Duration) -> Self {
         self.first_retry = first;
         self.longest_retry = longest.max(first);
@@ -121,9 +122,13 @@ impl ClusterOptions {
 
     /// Told of everything that an operator should know. Called by the tasks of the cluster, and by
     /// whoever hands over a message that is refused, with no lock held: must not wait. A panic in it is
-    /// caught and ignored.
+    /// caught and ignored. A further listener is added, and called after those before.
     pub fn on_event(mut self, listener: impl Fn(ClusterEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.on_event = Arc::new(listener);
+        let before = self.on_event;
+        self.on_event = Arc::new(move |event| {
+            before(event);
+            listener(event);
+        });
         self
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::lock;
-use super::namespace::Namespace;
+use super::namespace::{Namespace, Sign};
 use crate::message::Envelope;
 
 /// How many messages are sent at once.
@@ -27,6 +27,8 @@ pub(super) struct Ticket {
     pub(super) namespace: Arc<Namespace>,
     /// Its bytes, which count until it is settled.
     pub(super) weight: usize,
+    /// If it is a sign of life, which one.
+    pub(super) sign: Option<Sign>,
     /// Its place in the [lane](super::lane) of the namespace, if this server's own sockets wait for
     /// its offset.
     pub(super) logged: Option<u64>,
@@ -37,9 +39,7 @@ pub(super) struct Ticket {
 pub(super) enum Urgency {
     /// In its turn, refused if too much waits.
     Ordinary,
-    /// In its turn, and never refused: there is one per namespace at most.
-    Certain,
-    /// Before all others, and never refused: others take this server for gone if it comes late.
+    /// Before all others and never refused: the others take this server for gone if it comes late.
     Now,
 }
 
@@ -104,7 +104,7 @@ impl Queue {
         state.taken += 1;
         match urgency {
             Urgency::Now => state.entries.push_front(entry),
-            Urgency::Ordinary | Urgency::Certain => state.entries.push_back(entry),
+            Urgency::Ordinary => state.entries.push_back(entry),
         }
         drop(state);
         self.filled.notify_one();

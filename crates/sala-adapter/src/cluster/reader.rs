@@ -1,5 +1,6 @@
 //! The task that receives.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::shared::Shared;
 use crate::backend::{BackendError, Inlet};
 
 /// How many changes of what is followed are made before messages are looked at again.
-const CHANGES: usize = 64;
+const CHANGES: usize = 256;
 
 /// Follows what this server has to hear of and applies what comes, until the cluster is left, the
 /// link fails, or it is stopped.
@@ -38,13 +39,18 @@ impl<I: Inlet> Reader<I> {
         while self.follow().await? {}
         self.announce(away);
         let shared = self.shared.clone();
+        let mut changed = pin!(shared.follows.changed());
+        let mut closing = pin!(shared.closing.raised());
         let mut pace = Pace::default();
         loop {
             // Not biased: neither a flood of messages nor one of rooms keeps the other waiting.
             tokio::select! {
                 delivery = self.inlet.recv() => apply(&shared, delivery?),
-                () = shared.follows.changed() => drop(self.follow().await?),
-                () = shared.closing.raised() => return self.leave().await,
+                () = &mut changed => {
+                    self.follow().await?;
+                    changed.set(shared.follows.changed());
+                }
+                () = &mut closing => return self.leave().await,
             }
             pace.step().await;
         }
@@ -55,9 +61,7 @@ impl<I: Inlet> Reader<I> {
         let Some(changes) = self.shared.follows.take(CHANGES) else {
             return Ok(false);
         };
-        for follow in &changes.follows {
-            self.inlet.follow(follow).await?;
-        }
+        self.inlet.follow_all(&changes.follows).await?;
         self.shared.follows.applied(&changes);
         Ok(true)
     }

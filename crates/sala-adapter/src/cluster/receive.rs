@@ -8,8 +8,7 @@ use tokio::time::Instant;
 
 use super::collector::Verdict;
 use super::event::ClusterEvent;
-use super::namespace::Namespace;
-use super::queue::Urgency;
+use super::namespace::{Namespace, Sign};
 use super::shared::Shared;
 use crate::adapter::{AckSink, Command};
 use crate::backend::{BackendError, BackendErrorKind, Delivery};
@@ -90,7 +89,8 @@ struct Received<'a> {
 impl Received<'_> {
     fn apply(self, message: Message, offset: Option<Offset>) {
         match message {
-            Message::InitialHeartbeat => self.introduce(),
+            Message::InitialHeartbeat => self.shared.say(self.namespace, Sign::Heartbeat),
+
             Message::Heartbeat => {}
             Message::AdapterClose => self.goodbye(),
             Message::Broadcast {
@@ -130,13 +130,6 @@ impl Received<'_> {
                 self.reply(Message::FetchIdsResponse { request, ids });
             }
             answer => self.answer(answer),
-        }
-    }
-
-    fn introduce(&self) {
-        if self.shared.has_heartbeats() {
-            self.shared
-                .say(self.namespace, Message::Heartbeat, Urgency::Now);
         }
     }
 

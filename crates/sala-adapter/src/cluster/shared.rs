@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::event::{ClusterEvent, Kind, Rows};
 use super::follows::Follows;
 use super::lane::Act;
-use super::namespace::Namespace;
+use super::namespace::{Namespace, Sign};
 use super::options::ClusterOptions;
 use super::pace::Signal;
 use super::queue::{Entry, Queue, Refusal, Ticket, Urgency};
@@ -95,7 +95,7 @@ impl Shared {
             self.shut(&old);
         }
         if matches!(*lock(&self.link), Link::Up(_)) {
-            self.say_hello(&namespace);
+            self.say(&namespace, Sign::Hello);
         }
         namespace
     }
@@ -113,7 +113,8 @@ impl Shared {
             current
         });
         if current && self.has_heartbeats() {
-            self.say(namespace, Message::AdapterClose, Urgency::Certain);
+            // If it is refused, the others notice the silence.
+            let _ = self.publish(namespace, Message::AdapterClose);
         }
         self.shut(namespace);
     }
@@ -157,18 +158,20 @@ impl Shared {
         namespace: &Arc<Namespace>,
         message: Message,
     ) -> Result<(), AdapterError> {
-        self.publish_logged(namespace, message, None)
+        self.hand_over(namespace, message, None)
+            .map_err(|refusal| self.refused(namespace, refusal))
     }
 
-    /// The same with a place in the lane of the namespace.
-    pub(super) fn publish_logged(
+    /// The same with a place in the lane of the namespace, whose lock is held: a refusal is to be
+    /// [reported](Self::refused) when it is not any more.
+    pub(super) fn hand_over(
         &self,
         namespace: &Arc<Namespace>,
         message: Message,
         logged: Option<u64>,
-    ) -> Result<(), AdapterError> {
+    ) -> Result<(), Refusal> {
         if namespace.is_closed() {
-            return Err(AdapterError::Closed);
+            return Err(Refusal::Closed);
         }
         if self.has_heartbeats() {
             namespace.members().said(&message, Instant::now());
@@ -183,15 +186,37 @@ impl Shared {
         recipient: Option<ServerId>,
         answer: Message,
     ) {
-        // A refusal is counted and reported where it happens; nobody here could do more.
-        let _ = self.push(namespace, recipient, answer, None, Urgency::Ordinary);
+        let pushed = self.push(namespace, recipient, answer, None, Urgency::Ordinary);
+        if let Err(refusal) = pushed {
+            // Nobody waits for the error: whoever asked will miss the answer.
+            self.refused(namespace, refusal);
+        }
     }
 
-    /// Queues a message about this server itself.
-    pub(super) fn say(&self, namespace: &Arc<Namespace>, message: Message, urgency: Urgency) {
+    /// Says that this server is there, before anything else that is queued.
+    pub(super) fn say(&self, namespace: &Arc<Namespace>, sign: Sign) {
+        if !self.has_heartbeats() || !namespace.begin(sign) {
+            return;
+        }
+        let message = sign.message();
         namespace.members().said(&message, Instant::now());
         // Refused only if the cluster is closed.
-        let _ = self.push(namespace, None, message, None, urgency);
+        let _ = self.push(namespace, None, message, None, Urgency::Now);
+    }
+
+    /// Counts and reports that a message was not taken.
+    pub(super) fn refused(&self, namespace: &Namespace, refusal: Refusal) -> AdapterError {
+        match refusal {
+            Refusal::Closed => AdapterError::Closed,
+            Refusal::Full => {
+                self.counters.backlogged.add(1);
+                self.event(ClusterEvent::Backlogged {
+                    namespace: &namespace.name,
+                    first: self.begins(Kind::Backlogged),
+                });
+                AdapterError::Backlogged
+            }
+        }
     }
 
     fn push(
@@ -201,11 +226,12 @@ impl Shared {
         message: Message,
         logged: Option<u64>,
         urgency: Urgency,
-    ) -> Result<(), AdapterError> {
+    ) -> Result<(), Refusal> {
         let entry = Entry {
             ticket: Ticket {
                 namespace: namespace.clone(),
                 weight: weight::of_message(&message),
+                sign: Sign::of(&message),
                 logged,
             },
             envelope: Envelope {
@@ -215,24 +241,7 @@ impl Shared {
                 message,
             },
         };
-        self.queue.push(entry, urgency).map_err(|refusal| {
-            let Refusal::Full = refusal else {
-                return AdapterError::Closed;
-            };
-            self.counters.backlogged.add(1);
-            self.event(ClusterEvent::Backlogged {
-                namespace: &namespace.name,
-                first: self.begins(Kind::Backlogged),
-            });
-            AdapterError::Backlogged
-        })
-    }
-
-    /// Has servers that send heartbeats say who they are.
-    fn say_hello(&self, namespace: &Arc<Namespace>) {
-        if self.has_heartbeats() {
-            self.say(namespace, Message::InitialHeartbeat, Urgency::Certain);
-        }
+        self.queue.push(entry, urgency)
     }
 
     pub(super) fn has_heartbeats(&self) -> bool {
@@ -284,7 +293,7 @@ impl Shared {
         self.log_reachable.store(true, Ordering::Release);
         for namespace in self.namespaces() {
             namespace.members().excuse(away.unwrap_or_default());
-            self.say_hello(&namespace);
+            self.say(&namespace, Sign::Hello);
         }
         self.started
             .send_if_modified(|started| started.is_none() && started.replace(Ok(())).is_none());

@@ -95,7 +95,8 @@ async fn caught<F: Future>(future: F) -> Option<F::Output> {
 async fn run<B: Backend>(link: LinkOf<B>, shared: &Arc<Shared>) -> Result<(), BackendError> {
     let away = shared.link_up(link.counter);
     let stop = Signal::new();
-    let writer = writer::write(shared.clone(), link.outlet, stop.clone());
+    let pause = away.map_or(Duration::ZERO, |_| time_for_others(shared));
+    let writer = writer::write(shared.clone(), link.outlet, pause, stop.clone());
     let reader = reader::read(shared.clone(), link.inlet, away, stop.clone());
     let (mut writing, mut reading) = (Half::start(writer), Half::start(reader));
     let ended = tokio::select! {
@@ -117,6 +118,15 @@ async fn run<B: Backend>(link: LinkOf<B>, shared: &Arc<Shared>) -> Result<(), Ba
     })
     .await;
     ended
+}
+
+/// How long to wait after an outage before anything is sent. The others come back within the longest
+/// delay between two attempts, and a broker without a log forgets what nobody subscribes to.
+fn time_for_others(shared: &Shared) -> Duration {
+    match shared.profile.recovery {
+        Some(_) => Duration::ZERO,
+        None => shared.options.longest_retry,
+    }
 }
 
 /// A task of the link, stopped with it; `None` once it was seen to end.

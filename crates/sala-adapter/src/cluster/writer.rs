@@ -3,19 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::pace::{Pace, Signal};
 use super::queue::{Entry, Next, Ticket};
 use super::shared::Shared;
 use crate::backend::{BackendError, BackendErrorKind, Outlet, Parcel, State};
 
-/// Sends what is queued until the queue is closed and empty, the link fails, or it is stopped.
+/// Sends what is queued until the queue is closed and empty, the link fails, or it is stopped. Begins
+/// after `pause`, or when the cluster is to be left.
 pub(super) async fn write<O: Outlet>(
     shared: Arc<Shared>,
     mut outlet: O,
+    pause: Duration,
     stop: Signal,
 ) -> Result<(), BackendError> {
+    tokio::select! {
+        () = sleep(pause) => {}
+        () = shared.closing.raised() => {}
+        () = stop.raised() => return Ok(()),
+    }
     let mut pace = Pace::default();
     loop {
         let next = tokio::select! {
@@ -106,6 +113,9 @@ impl<'a> Batch<'a> {
             };
             messages += 1;
             bytes += ticket.weight;
+            if let Some(sign) = ticket.sign {
+                ticket.namespace.end(sign);
+            }
             if let Some(number) = ticket.logged {
                 ticket.namespace.lane.resolve(number, offset);
                 lanes.push(ticket);
@@ -129,6 +139,9 @@ impl Drop for Batch<'_> {
             let error = BackendError::new(BackendErrorKind::Malformed, "given up in the backend");
             self.shared.failed(&ticket.namespace.name, &error);
             self.shared.queue.settle(1, ticket.weight);
+            if let Some(sign) = ticket.sign {
+                ticket.namespace.end(sign);
+            }
             if let Some(number) = ticket.logged {
                 ticket.namespace.lane.resolve(number, None);
                 self.shared.run_lane(&ticket.namespace);

@@ -207,7 +207,7 @@ impl<A: App> Connection<A> {
         let leftover = &mut self.leftover;
         let (host, fresh) = (&self.host, self.fresh);
         let found = with_buffers(|buffers| {
-            let read = ready!(poll_read(io, cx, &mut buffers.read))?;
+            let read = ready!(poll_read(io, cx, buffers.room()))?;
             if before > 0 {
                 leftover.extend_from_slice(read);
                 return Poll::Ready(io::Result::Ok(None));
@@ -321,7 +321,7 @@ impl<A: App> Connection<A> {
                 if !arriving.is_wanted() && !matches!(exchange.work, Work::Poll(_)) {
                     return Poll::Pending;
                 }
-                let mut read = ready!(poll_read(io, cx, &mut buffers.read))?;
+                let mut read = ready!(poll_read(io, cx, buffers.room()))?;
                 arriving.feed(&mut read);
                 self.leftover.extend_from_slice(read);
                 return Poll::Ready(Ok(()));
@@ -331,7 +331,7 @@ impl<A: App> Connection<A> {
                 if room == 0 {
                     return Poll::Pending;
                 }
-                let read = ready!(poll_read(io, cx, &mut buffers.read[..room]))?;
+                let read = ready!(poll_read(io, cx, &mut buffers.room()[..room]))?;
                 self.leftover.extend_from_slice(read);
             }
         })
@@ -455,9 +455,8 @@ impl<A: App> Connection<A> {
             return Step::Done;
         };
         while left > 0 && !self.life.is_stopping() {
-            let read = with_buffers(|buffers| {
-                poll_read(io, cx, &mut buffers.read).map_ok(|read| read.len())
-            });
+            let read =
+                with_buffers(|buffers| poll_read(io, cx, buffers.room()).map_ok(|read| read.len()));
             match read {
                 Poll::Ready(Ok(n)) => left = left.saturating_sub(n),
                 Poll::Ready(Err(_)) => break,

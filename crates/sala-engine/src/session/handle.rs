@@ -19,18 +19,19 @@ use crate::request::Request;
 #[derive(Clone)]
 pub struct SessionHandle(pub(super) Arc<Shared>);
 
+#[repr(C)]
 pub(super) struct Shared {
-    sid: Sid,
+    status: AtomicU8,
     revision: Revision,
     /// The client asked for text only (`b64`).
     base64: bool,
+    core: Arc<Core>,
+    observers: OnceLock<Box<RwLock<Vec<Observer>>>>,
+    mailbox: Mutex<Mailbox>,
+    sid: Sid,
     /// The callback index of a JSONP client.
     jsonp: Option<Box<str>>,
     request: Arc<Request>,
-    core: Arc<Core>,
-    status: AtomicU8,
-    mailbox: Mutex<Mailbox>,
-    observers: OnceLock<Box<RwLock<Vec<Observer>>>>,
 }
 
 type Observer = Arc<dyn Fn(&ConnectionEvent<'_>) + Send + Sync>;
@@ -115,20 +116,20 @@ impl SessionHandle {
             Transport::WebSocket => WEBSOCKET,
         };
         Self(Arc::new(Shared {
-            sid,
+            status: AtomicU8::new(status),
             revision: query.eio,
             base64: query.b64 || query.j.is_some(),
-            jsonp: query.j.as_deref().map(Box::from),
-            request,
             core,
-            status: AtomicU8::new(status),
+            observers: OnceLock::new(),
             // Awake from the start: the task has yet to run for the first time.
             mailbox: Mutex::new(Mailbox {
                 open: true,
                 awake: true,
                 ..Mailbox::default()
             }),
-            observers: OnceLock::new(),
+            sid,
+            jsonp: query.j.as_deref().map(Box::from),
+            request,
         }))
     }
 

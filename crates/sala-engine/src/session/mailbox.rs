@@ -14,11 +14,13 @@ use crate::transport::WebSocket;
 /// It is the session's outbox, bounded in bytes, and the inbox through which HTTP requests reach
 /// the session's task.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Mailbox {
     /// Frames in the order of the calls.
     pub(crate) queue: VecDeque<Frame>,
     /// Bytes accepted and not yet handed to the operating system or to a polling reply.
     pub(crate) bytes: usize,
+    pub(super) waker: Option<Waker>,
     /// Whether the transport would take a frame at this instant. Volatile frames ask.
     pub(crate) writable: bool,
     /// Whether frames are still accepted.
@@ -27,17 +29,16 @@ pub(crate) struct Mailbox {
     pub(crate) awake: bool,
     /// Somebody wants [`Connection::poked`](crate::Connection::poked) to be called.
     pub(crate) poked: bool,
-    /// A close that somebody asked for.
-    pub(crate) close: Option<CloseRequest>,
-    /// Requests of the client, in order.
-    pub(crate) requests: Vec<Incoming>,
     /// A poll has been accepted and not been answered.
     pub(crate) polling: bool,
     /// A POST is being read or processed.
     pub(crate) posting: bool,
     /// The session has ended: nothing that is left here will be looked at.
     pub(crate) over: bool,
-    pub(super) waker: Option<Waker>,
+    /// A close that somebody asked for.
+    pub(crate) close: Option<CloseRequest>,
+    /// Requests of the client, in order.
+    pub(crate) requests: Vec<Incoming>,
     /// Tasks that wait for the queue to shrink.
     pub(crate) waiting: Vec<Waker>,
 }
@@ -106,6 +107,44 @@ impl Mailbox {
         self.wake();
     }
 
+    /// Takes all that is to be sent and puts it behind `frames`; nothing is left to send if it is not
+    /// to go out any more.
+    pub(crate) fn take_frames(&mut self, frames: &mut VecDeque<Frame>) {
+        if self.drops_queue() {
+            return frames.clear();
+        }
+        if frames.is_empty() {
+            // The buffers change places, so that neither side has to allocate.
+            std::mem::swap(&mut self.queue, frames);
+        } else {
+            frames.append(&mut self.queue);
+        }
+        if !frames.is_empty() {
+            self.writable = false;
+        }
+    }
+
+    /// Puts what was not sent in front of what came since, and takes what was off the account.
+    pub(crate) fn put_back(&mut self, mut unsent: VecDeque<Frame>, sent: usize) {
+        if unsent.capacity() > 0 {
+            std::mem::swap(&mut self.queue, &mut unsent);
+            if !unsent.is_empty() {
+                self.queue.append(&mut unsent);
+            }
+            if self.queue.is_empty() && self.queue.capacity() > 16 {
+                self.queue = VecDeque::new();
+            }
+        }
+        if sent > 0 {
+            self.wrote(sent);
+        }
+    }
+
+    /// Whether something was left here, apart from frames, since the task last looked.
+    pub(crate) fn has_news(&self) -> bool {
+        self.poked || self.close.is_some() || !self.requests.is_empty()
+    }
+
     /// Whether a close was asked for that does not wait for what is queued.
     pub(crate) fn drops_queue(&self) -> bool {
         matches!(self.close, Some(CloseRequest::Now(..)))
@@ -114,8 +153,8 @@ impl Mailbox {
     /// Takes written bytes off the account and wakes those who wait for room.
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.bytes -= bytes;
-        for waker in self.waiting.drain(..) {
-            waker.wake();
+        if !self.waiting.is_empty() {
+            self.waiting.drain(..).for_each(Waker::wake);
         }
     }
 

@@ -2,6 +2,7 @@
 //! transport; [`task`](super::task) moves the bytes.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -18,14 +19,18 @@ use crate::app::Connection;
 use crate::transport::websocket::{Flow, WebSocket};
 
 /// The protocol's side of a session, without its transport.
+#[repr(C)]
 pub(super) struct Protocol<C> {
     pub(super) handle: SessionHandle,
+    pub(super) running: Running,
+    pub(super) ending: Option<Box<Ending>>,
+    pub(super) now: Instant,
+    /// The application has been told of the session.
+    pub(super) started: bool,
+    /// The client has sent no message yet.
+    pub(super) silent: bool,
     pub(super) machine: Session,
     pub(super) connection: Option<C>,
-    pub(super) running: Running,
-    pub(super) now: Instant,
-    pub(super) silent: bool,
-    pub(super) ending: Option<Ending>,
 }
 
 /// Why and how the session has to end.
@@ -62,12 +67,12 @@ impl<C: Connection> Protocol<C> {
 
     pub(super) fn end(&mut self, reason: CloseReason, description: Option<&'static str>) {
         if self.ending.is_none() {
-            self.ending = Some(Ending {
+            self.ending = Some(Box::new(Ending {
                 reason,
                 description: description.map(Cow::Borrowed),
                 code: None,
                 farewell: Farewell::Close,
-            });
+            }));
         }
     }
 
@@ -238,44 +243,27 @@ impl<C: Connection> Protocol<C> {
         self.handle.notify(&ConnectionEvent::Drain);
     }
 
-    pub(super) fn write_websocket(&mut self, socket: &mut WebSocket, cx: &mut Context<'_>) {
-        loop {
-            let mut queue = {
-                let mut mailbox = self.handle.mailbox();
-                if mailbox.drops_queue() {
-                    return;
-                }
-                if mailbox.queue.is_empty() && socket.is_idle() {
-                    mailbox.writable = true;
-                    return;
-                }
-                mailbox.writable = false;
-                std::mem::take(&mut mailbox.queue)
-            };
-            let count = queue.len();
-            if count > 0 {
-                self.handle.notify(&ConnectionEvent::Flush(count));
-            }
-            let mut sent = 0;
-            let result = socket.poll_send(cx, &mut queue, &mut sent);
-            {
-                let mut mailbox = self.handle.mailbox();
-                mailbox.wrote(sent);
-                // Put back what did not go out; others may have queued behind it meanwhile.
-                std::mem::swap(&mut mailbox.queue, &mut queue);
-                mailbox.queue.append(&mut queue);
-                if mailbox.queue.is_empty() && mailbox.queue.capacity() > 16 {
-                    mailbox.queue = Default::default();
-                }
-            }
-            match result {
-                Poll::Pending => return,
-                Poll::Ready(Ok(())) => self.handle.notify(&ConnectionEvent::Drain),
-                Poll::Ready(Err(_)) => {
-                    return self.end(CloseReason::TransportError, Some("write error"));
-                }
-            }
+    /// Sends `frames` and what earlier writes left over. Tells what the frames weighed that have
+    /// gone out; the others stay.
+    pub(super) fn write_websocket(
+        &mut self,
+        socket: &mut WebSocket,
+        frames: &mut VecDeque<Frame>,
+        cx: &mut Context<'_>,
+    ) -> usize {
+        if frames.is_empty() && socket.is_idle() {
+            return 0;
         }
+        if !frames.is_empty() {
+            self.handle.notify(&ConnectionEvent::Flush(frames.len()));
+        }
+        let mut sent = 0;
+        match socket.poll_send(cx, frames, &mut sent) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.handle.notify(&ConnectionEvent::Drain),
+            Poll::Ready(Err(_)) => self.end(CloseReason::TransportError, Some("write error")),
+        }
+        sent
     }
 
     pub(super) fn finish(&mut self, ending: &Ending, cx: &mut Context<'_>) {

@@ -31,25 +31,32 @@ use crate::transport::websocket::{Flow, Read, WebSocket};
 /// How many rounds a task makes before it lets others run.
 const ROUNDS: usize = 4;
 
+// A fan-out wakes thousands of tasks in turn, and finds hardly anything of them in the processor's
+// caches. So what such a round looks at stands together, at the front: here, in `Live`, `Protocol`,
+// `WebSocket`, `Shared` and `Mailbox`. `repr(C)` keeps it there.
 pin_project! {
     /// The owner of one session.
+    #[repr(C)]
     pub(crate) struct Task<A: App> {
-        live: Live<A>,
-        #[pin]
-        sleep: Sleep,
         // When `sleep` ends; never later than the session's next deadline.
         armed: Instant,
         // Whether `sleep` knows whom to wake.
         registered: bool,
+        live: Live<A>,
+        #[pin]
+        sleep: Sleep,
     }
 }
 
+#[repr(C)]
 struct Live<A: App> {
-    app: Arc<A>,
-    core: Protocol<A::Connection>,
-    lane: Lane,
-    probe: Option<Probe>,
     stage: Stage,
+    lane: Lane,
+    probe: Option<Box<Probe>>,
+    /// When something has to be done without being asked.
+    deadline: Option<Instant>,
+    core: Protocol<A::Connection>,
+    app: Arc<A>,
 }
 
 /// How a session's life ends.
@@ -112,6 +119,32 @@ struct Probe {
     answer: VecDeque<Frame>,
 }
 
+/// What others left for a round of work.
+struct Mail {
+    requests: Vec<Incoming>,
+    poked: bool,
+    /// What is to be sent, if the transport is a WebSocket.
+    frames: VecDeque<Frame>,
+}
+
+/// What reading brought.
+#[derive(PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Something,
+    /// There may be more.
+    More,
+}
+
+/// How things stand at the end of a round.
+struct Settled {
+    close: Option<CloseRequest>,
+    /// Nothing waits to be sent.
+    drained: bool,
+    /// Nothing is left to do: from now on, whoever leaves something wakes the task.
+    asleep: bool,
+}
+
 /// What a round of work came to.
 enum Round {
     /// There is more to do.
@@ -141,24 +174,26 @@ impl<A: App> Task<A> {
             Start::WebSocket(opening) => Lane::Opening(opening),
         };
         Self {
-            live: Live {
-                app,
-                core: Protocol {
-                    handle,
-                    machine,
-                    connection: None,
-                    running: Running::default(),
-                    now,
-                    silent: true,
-                    ending: None,
-                },
-                lane,
-                probe: None,
-                stage: Stage::Running,
-            },
-            sleep: tokio::time::sleep_until(armed.into()),
             armed,
             registered: false,
+            live: Live {
+                stage: Stage::Running,
+                lane,
+                probe: None,
+                deadline: None,
+                core: Protocol {
+                    handle,
+                    running: Running::default(),
+                    ending: None,
+                    now,
+                    started: false,
+                    silent: true,
+                    machine,
+                    connection: None,
+                },
+                app,
+            },
+            sleep: tokio::time::sleep_until(armed.into()),
         }
     }
 }
@@ -178,8 +213,8 @@ impl<A: App> Future for Task<A> {
                 Round::Again => continue,
                 Round::Sleep => {}
             }
-            let Some(deadline) = live.deadline() else {
-                return live.sleep_unless_called(cx);
+            let Some(deadline) = live.deadline else {
+                return Poll::Pending;
             };
             if deadline < *this.armed || *this.armed <= live.core.now {
                 *this.armed = deadline;
@@ -192,7 +227,7 @@ impl<A: App> Future for Task<A> {
                 }
                 *this.registered = true;
             }
-            return live.sleep_unless_called(cx);
+            return Poll::Pending;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -203,6 +238,7 @@ impl<A: App> Live<A> {
     fn round(&mut self, cx: &mut Context<'_>) -> Round {
         self.core.now = Instant::now();
         if let Stage::Lingering(patience) = &mut self.stage {
+            self.deadline = None;
             self.core.running.poll(cx);
             let over = self.core.running.len() == 0 || patience.as_mut().poll(cx).is_ready();
             return if over { Round::Done } else { Round::Sleep };
@@ -222,24 +258,40 @@ impl<A: App> Live<A> {
                 }
             }
         }
-        if self.core.connection.is_none() && self.core.ending.is_none() {
+        let fresh = !self.core.started;
+        if fresh && self.core.ending.is_none() {
+            self.core.started = true;
             let mut scope = Scope::new(cx, &mut self.core.running);
             self.core.connection = Some(self.app.connect(&self.core.handle, &mut scope));
         }
-        let mut again = self.take_mail(cx);
+        let mut mail = self.take_mail();
+        let mut again = self.handle_mail(&mut mail, cx);
+        // Whether somebody may have sent, or closed, since the mail was taken.
+        let mut busy = fresh || again || self.core.running.len() > 0;
         if self.core.ending.is_none() {
-            again |= self.read(cx);
+            let heard = self.read(cx);
+            busy |= heard != Heard::Nothing;
+            again |= heard == Heard::More;
             again |= self.read_probe(cx);
-            self.pass_time(cx);
+            busy |= again;
+            busy |= self.pass_time(busy, cx);
             again |= self.core.running.poll(cx) == Progress::Finished;
         }
         // Also when the session ends: what was queued before the cause came first.
-        self.write(cx);
-        self.close_if_asked(cx);
+        let sent = self.write(&mut mail.frames, busy, cx);
+        let settled = self.settle(mail.frames, sent, again, cx);
+        self.close_if_asked(&settled, cx);
         if self.core.ending.is_some() {
             return self.finish(cx);
         }
-        if again { Round::Again } else { Round::Sleep }
+        if busy || settled.close.is_some() {
+            self.set_deadline();
+        }
+        if settled.asleep {
+            Round::Sleep
+        } else {
+            Round::Again
+        }
     }
 
     fn open_websocket(&mut self, opening: Opening, upgraded: Upgraded) {
@@ -254,25 +306,32 @@ impl<A: App> Live<A> {
         }
     }
 
-    /// Handles what others left. Tells whether there was anything.
-    fn take_mail(&mut self, cx: &mut Context<'_>) -> bool {
-        let (requests, poked) = {
-            let mut mailbox = self.core.handle.mailbox();
-            mailbox.awake = true;
-            (
-                std::mem::take(&mut mailbox.requests),
-                std::mem::take(&mut mailbox.poked),
-            )
-        };
-        let any = poked || !requests.is_empty();
-        for request in requests {
+    /// Empties the mailbox. What is to be sent by polling stays until a request takes it.
+    fn take_mail(&mut self) -> Mail {
+        let mut frames = VecDeque::new();
+        let mut mailbox = self.core.handle.mailbox();
+        mailbox.awake = true;
+        if matches!(self.lane, Lane::WebSocket(_)) {
+            mailbox.take_frames(&mut frames);
+        }
+        Mail {
+            requests: std::mem::take(&mut mailbox.requests),
+            poked: std::mem::take(&mut mailbox.poked),
+            frames,
+        }
+    }
+
+    /// Handles what is not to be sent. Tells whether there was anything.
+    fn handle_mail(&mut self, mail: &mut Mail, cx: &mut Context<'_>) -> bool {
+        let any = mail.poked || !mail.requests.is_empty();
+        for request in std::mem::take(&mut mail.requests) {
             if self.core.ending.is_some() {
                 // Dropping the rest of the requests answers them.
                 break;
             }
             self.take_request(request, cx);
         }
-        if poked {
+        if mail.poked {
             self.core
                 .with_connection(cx, |connection, scope| connection.poked(scope));
         }
@@ -305,10 +364,10 @@ impl<A: App> Live<A> {
             Incoming::Upgrade(socket) => {
                 if self.core.machine.can_upgrade() {
                     self.core.machine.probe_attached(self.core.now);
-                    self.probe = Some(Probe {
+                    self.probe = Some(Box::new(Probe {
                         socket,
                         answer: Default::default(),
-                    });
+                    }));
                 } else {
                     socket.close(None);
                 }
@@ -316,19 +375,32 @@ impl<A: App> Live<A> {
         }
     }
 
-    /// Reads from the WebSocket, if that is the transport. Tells whether there may be more.
-    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Reads from the WebSocket, if that is the transport.
+    fn read(&mut self, cx: &mut Context<'_>) -> Heard {
+        match self.read_once(cx) {
+            // Nearly always that was all, and asking again costs no system call. Then the round
+            // can end with the task asleep.
+            Heard::Something if self.core.ending.is_none() => match self.read_once(cx) {
+                Heard::Nothing => Heard::Something,
+                _ => Heard::More,
+            },
+            heard => heard,
+        }
+    }
+
+    fn read_once(&mut self, cx: &mut Context<'_>) -> Heard {
         let Lane::WebSocket(socket) = &mut self.lane else {
-            return false;
+            return Heard::Nothing;
         };
         if self.core.is_saturated() {
             // The handlers that run will wake the task when they end.
-            return false;
+            return Heard::Nothing;
         }
         let core = &mut self.core;
         match socket.poll_read(cx, |event, cx| core.receive_event(event, cx)) {
-            Ok(Read::Pending) => return false,
-            Ok(Read::More) => return true,
+            Ok(Read::Pending) => return Heard::Nothing,
+            Ok(Read::Part) => return Heard::Something,
+            Ok(Read::More) => return Heard::More,
             Ok(Read::Ended | Read::Broken) => {
                 self.lane = Lane::Gone;
                 self.core.end(CloseReason::TransportClose, None);
@@ -341,7 +413,7 @@ impl<A: App> Live<A> {
                 }
             }
         }
-        false
+        Heard::Something
     }
 
     /// Reads from the WebSocket that wants to take over.
@@ -362,7 +434,7 @@ impl<A: App> Live<A> {
         match read {
             _ if action != Action::None => {}
             Ok(Read::Pending) => return false,
-            Ok(Read::More) => return true,
+            Ok(Read::Part | Read::More) => return true,
             Ok(Read::Ended | Read::Broken) => {
                 self.probe = None;
                 self.core.machine.probe_detached();
@@ -380,16 +452,25 @@ impl<A: App> Live<A> {
         true
     }
 
-    fn pass_time(&mut self, cx: &mut Context<'_>) {
+    /// Does what is due. Tells whether anything was.
+    fn pass_time(&mut self, busy: bool, cx: &mut Context<'_>) -> bool {
         let now = self.core.now;
+        if busy {
+            self.set_deadline();
+        }
+        if self.deadline.is_none_or(|at| at > now) {
+            return false;
+        }
+        let mut any = false;
         while self.core.machine.next_timeout().is_some_and(|at| at <= now) {
             let action = self.core.machine.timeout(now);
             if action == Action::None {
                 break;
             }
+            any = true;
             self.act(action);
             if self.core.ending.is_some() {
-                return;
+                return any;
             }
         }
         let connection = self.core.connection.as_ref();
@@ -397,9 +478,11 @@ impl<A: App> Live<A> {
             .and_then(Connection::deadline)
             .is_some_and(|at| at <= now)
         {
+            any = true;
             self.core
                 .with_connection(cx, |connection, scope| connection.timeout(now, scope));
         }
+        any
     }
 
     fn act(&mut self, action: Action) {
@@ -447,8 +530,9 @@ impl<A: App> Live<A> {
         handle.notify(&ConnectionEvent::Upgrade(Transport::WebSocket));
     }
 
-    /// Hands what is queued to the transport.
-    fn write(&mut self, cx: &mut Context<'_>) {
+    /// Hands what is queued to the transport: `frames` and, if the session was `busy`, what came
+    /// meanwhile. Tells what that weighed that has gone out; what has not stays in `frames`.
+    fn write(&mut self, frames: &mut VecDeque<Frame>, busy: bool, cx: &mut Context<'_>) -> usize {
         if let Some(probe) = &mut self.probe {
             let mut sent = 0;
             let answer = probe.socket.poll_send(cx, &mut probe.answer, &mut sent);
@@ -459,18 +543,50 @@ impl<A: App> Live<A> {
         }
         match &mut self.lane {
             Lane::Polling(slot) => self.core.write_poll(slot),
-            Lane::WebSocket(socket) => self.core.write_websocket(socket, cx),
+            Lane::WebSocket(socket) => {
+                if busy {
+                    self.core.handle.mailbox().take_frames(frames);
+                }
+                return self.core.write_websocket(socket, frames, cx);
+            }
             Lane::Opening(_) | Lane::Gone => {}
+        }
+        0
+    }
+
+    /// Puts back what was not sent, and goes to sleep unless there is something left to do.
+    fn settle(
+        &mut self,
+        unsent: VecDeque<Frame>,
+        sent: usize,
+        again: bool,
+        cx: &mut Context<'_>,
+    ) -> Settled {
+        let mut mailbox = self.core.handle.mailbox();
+        mailbox.put_back(unsent, sent);
+        let mut due = !mailbox.queue.is_empty();
+        match &self.lane {
+            Lane::WebSocket(socket) => {
+                mailbox.writable = !due && socket.is_idle();
+                due &= socket.is_idle();
+            }
+            _ => due &= mailbox.writable,
+        }
+        let asleep = !again && !due && !mailbox.has_news() && self.core.ending.is_none();
+        if asleep {
+            mailbox.sleep(cx.waker());
+        }
+        Settled {
+            close: mailbox.close.take(),
+            drained: mailbox.bytes == 0,
+            asleep,
         }
     }
 
     /// Looks whether somebody asked for a close, and whether the transport is ready for it.
-    fn close_if_asked(&mut self, cx: &mut Context<'_>) {
-        let (request, drained) = {
-            let mut mailbox = self.core.handle.mailbox();
-            (mailbox.close.take(), mailbox.bytes == 0)
-        };
-        match request {
+    fn close_if_asked(&mut self, settled: &Settled, cx: &mut Context<'_>) {
+        let drained = settled.drained;
+        match settled.close {
             Some(CloseRequest::Now(reason, description)) => self.core.end(reason, description),
             Some(CloseRequest::Drained) => {
                 if drained && self.lane.is_ready_to_close() {
@@ -482,7 +598,8 @@ impl<A: App> Live<A> {
                 }
             }
             None => {
-                if self.core.machine.is_closing() && drained && self.lane.is_ready_to_close() {
+                let closing = !self.core.handle.is_open() && self.core.machine.is_closing();
+                if closing && drained && self.lane.is_ready_to_close() {
                     self.core.end(CloseReason::ForcedClose, None);
                     if let Some(ending) = &mut self.core.ending {
                         ending.farewell = Farewell::NoopAndClose;
@@ -535,28 +652,11 @@ impl<A: App> Live<A> {
         catch_unwind(AssertUnwindSafe(|| self.finish(cx))).unwrap_or(Round::Done)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        if matches!(self.stage, Stage::Lingering(_)) {
-            return None;
-        }
+    /// Asks everybody anew for a deadline. Only what happens to them can have changed it.
+    fn set_deadline(&mut self) {
         let connection = self.core.connection.as_ref().and_then(Connection::deadline);
         let machine = self.core.machine.next_timeout();
-        connection.into_iter().chain(machine).min()
-    }
-
-    /// Goes to sleep, unless something arrived since the mailbox was last looked at.
-    fn sleep_unless_called(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut mailbox = self.core.handle.mailbox();
-        let called = !mailbox.requests.is_empty()
-            || mailbox.poked
-            || mailbox.close.is_some()
-            || (!mailbox.queue.is_empty() && mailbox.writable);
-        if called && matches!(self.stage, Stage::Running) {
-            cx.waker().wake_by_ref();
-        } else {
-            mailbox.sleep(cx.waker());
-        }
-        Poll::Pending
+        self.deadline = connection.into_iter().chain(machine).min();
     }
 }
 

@@ -19,30 +19,40 @@ use super::io::Io;
 const LINGER: Duration = Duration::from_secs(30);
 
 /// An established WebSocket connection.
+#[repr(C)]
 pub(crate) struct WebSocket {
     io: Io,
-    /// What arrived right behind the HTTP request.
-    early: Bytes,
-    reader: Reader,
+    /// What the frames in `rest` weigh in the session's queue.
+    in_flight: usize,
+    /// Only while there is something in it.
+    rest: Option<Box<Rest>>,
     deflater: Option<Box<Deflater>>,
     revision: Revision,
     /// The client asked for text only (`b64=1`).
     base64: bool,
+    /// A wrapper such as TLS may hold bytes back.
+    unflushed: bool,
+    reader: Reader,
+}
+
+/// What stands in the way of reading from and writing to the connection.
+#[derive(Default)]
+struct Rest {
+    /// What arrived, such as right behind the HTTP request, and was not handed on yet.
+    early: Bytes,
     /// What the operating system has not taken yet, in order.
     unsent: VecDeque<Bytes>,
-    /// What the frames in `unsent` weigh in the session's queue.
-    in_flight: usize,
     /// The answer to the peer's latest WebSocket ping. Only the latest needs one, so a peer that
     /// pings and does not read cannot make memory grow.
     pong: Option<Bytes>,
-    /// A wrapper such as TLS may hold bytes back.
-    unflushed: bool,
 }
 
 /// What reading brought.
 pub(crate) enum Read {
-    /// Something was read; there may be more.
+    /// Something was read, and there is more.
     More,
+    /// Something was read, but less than there was room for: most likely that was all.
+    Part,
     /// Nothing to read now; the task will be woken.
     Pending,
     /// The peer ended the connection.
@@ -70,23 +80,27 @@ impl WebSocket {
         revision: Revision,
         base64: bool,
     ) -> Self {
+        // Even empty, `early` would hold on to the HTTP server's whole read buffer.
+        let rest = (!early.is_empty()).then(|| {
+            Box::new(Rest {
+                early,
+                ..Rest::default()
+            })
+        });
         Self {
             io,
-            // Even empty, it would hold on to the HTTP server's whole read buffer.
-            early: if early.is_empty() {
-                Bytes::new()
-            } else {
-                early
-            },
-            reader,
+            in_flight: 0,
+            rest,
             deflater,
             revision,
             base64,
-            unsent: VecDeque::new(),
-            in_flight: 0,
-            pong: None,
             unflushed: false,
+            reader,
         }
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
     }
 
     /// Reads once and hands every complete message to `receive`.
@@ -100,12 +114,15 @@ impl WebSocket {
         cx: &mut Context<'_>,
         mut receive: impl FnMut(Event<'_>, &mut Context<'_>) -> Flow,
     ) -> Result<Read, WsError> {
-        if !self.early.is_empty() {
-            let mut early = std::mem::take(&mut self.early).to_vec();
-            return self.take_messages(&mut early, cx, &mut receive);
+        if let Some(rest) = &mut self.rest
+            && !rest.early.is_empty()
+        {
+            let mut early = std::mem::take(&mut rest.early).to_vec();
+            self.take_messages(&mut early, cx, &mut receive)?;
+            return Ok(Read::More);
         }
         with_buffers(|buffers| {
-            let mut buf = ReadBuf::new(&mut buffers.read);
+            let mut buf = ReadBuf::new(buffers.room());
             match self.io.poll_read(cx, &mut buf) {
                 Poll::Pending => return Ok(Read::Pending),
                 Poll::Ready(Err(_)) => return Ok(Read::Broken),
@@ -115,7 +132,13 @@ impl WebSocket {
             if n == 0 {
                 return Ok(Read::Ended);
             }
-            self.take_messages(&mut buffers.read[..n], cx, &mut receive)
+            let read = if buf.remaining() == 0 {
+                Read::More
+            } else {
+                Read::Part
+            };
+            self.take_messages(buf.filled_mut(), cx, &mut receive)?;
+            Ok(read)
         })
     }
 
@@ -124,29 +147,33 @@ impl WebSocket {
         mut input: &mut [u8],
         cx: &mut Context<'_>,
         receive: &mut impl FnMut(Event<'_>, &mut Context<'_>) -> Flow,
-    ) -> Result<Read, WsError> {
+    ) -> Result<(), WsError> {
         while let Some(event) = self.reader.next(&mut input)? {
             if let Event::Ping(payload) = event {
                 let mut pong = Vec::with_capacity(payload.len() + 2);
                 ws::pong(&mut pong, payload);
-                self.pong = Some(pong.into());
+                self.rest().pong = Some(pong.into());
                 continue;
             }
             match receive(event, cx) {
                 Flow::Continue => {}
                 Flow::Pause => {
-                    self.early = Bytes::copy_from_slice(input);
+                    if !input.is_empty() {
+                        self.rest().early = Bytes::copy_from_slice(input);
+                    }
                     break;
                 }
                 Flow::Stop => break,
             }
         }
-        Ok(Read::More)
+        Ok(())
     }
 
     /// Whether everything handed over so far has gone out.
     pub(crate) fn is_idle(&self) -> bool {
-        self.unsent.is_empty() && self.pong.is_none()
+        self.rest
+            .as_ref()
+            .is_none_or(|rest| rest.unsent.is_empty() && rest.pong.is_none())
     }
 
     /// Sends as much of `queue` as the connection takes, and tells what the frames weighed that
@@ -160,23 +187,58 @@ impl WebSocket {
         loop {
             ready!(self.poll_unsent(cx))?;
             *sent += std::mem::take(&mut self.in_flight);
-            if queue.is_empty() && self.pong.is_none() {
+            if queue.is_empty() && self.is_idle() {
                 if self.unflushed {
                     ready!(self.io.poll_flush(cx))?;
                     self.unflushed = false;
                 }
                 return Poll::Ready(Ok(()));
             }
-            with_buffers(|buffers| self.gather_and_write(cx, queue, buffers))?;
+            if let Some(frame) = self.only_frame(queue) {
+                self.write_frame(cx, &frame)?;
+            } else {
+                with_buffers(|buffers| self.gather_and_write(cx, queue, buffers))?;
+            }
         }
+    }
+
+    /// The frame to send, if it is the only one and can be written as it is: the usual case of a
+    /// broadcast.
+    fn only_frame(&mut self, queue: &mut VecDeque<Frame>) -> Option<Frame> {
+        let plain = queue.len() == 1 && self.rest.is_none() && self.deflater.is_none();
+        if !plain || queue[0].part_count() > 1 || queue[0].first().is_binary() {
+            return None;
+        }
+        queue.pop_front()
+    }
+
+    /// Writes a frame of one text part from where it is.
+    fn write_frame(&mut self, cx: &mut Context<'_>, frame: &Frame) -> io::Result<()> {
+        let Some(bytes) = frame.first().ws_frame() else {
+            return Ok(()); // text always has its header
+        };
+        let n = match self.io.poll_write(cx, bytes) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(n) => n?,
+            Poll::Pending => 0,
+        };
+        self.unflushed = matches!(self.io, Io::Other(_));
+        self.in_flight += frame.len();
+        if n < bytes.len() {
+            self.rest().unsent.push_back(bytes.slice(n..));
+        }
+        Ok(())
     }
 
     /// Writes what an earlier write left over.
     fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.unsent.is_empty() {
+        let Some(rest) = &mut self.rest else {
+            return Poll::Ready(Ok(()));
+        };
+        while !rest.unsent.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
-            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
+            for (slice, bytes) in slices.iter_mut().zip(&rest.unsent) {
                 *slice = IoSlice::new(bytes);
                 count += 1;
             }
@@ -185,17 +247,17 @@ impl WebSocket {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.unflushed = matches!(self.io, Io::Other(_));
-            while let Some(first) = self.unsent.front_mut() {
+            while let Some(first) = rest.unsent.front_mut() {
                 if n < first.len() {
                     let _ = first.split_to(n);
                     break;
                 }
                 n -= first.len();
-                self.unsent.pop_front();
+                rest.unsent.pop_front();
             }
         }
-        if self.unsent.capacity() > SLICES {
-            self.unsent = VecDeque::new();
+        if rest.early.is_empty() && rest.pong.is_none() {
+            self.rest = None;
         }
         Poll::Ready(Ok(()))
     }
@@ -217,7 +279,9 @@ impl WebSocket {
             segments,
             mark: 0,
         };
-        if let Some(pong) = self.pong.take() {
+        if let Some(rest) = &mut self.rest
+            && let Some(pong) = rest.pong.take()
+        {
             gather.copy(&pong);
         }
         // A part takes up to two slices, and a frame may have many: the limit is checked between
@@ -259,7 +323,7 @@ impl WebSocket {
                     n -= len;
                     continue;
                 }
-                self.unsent.push_back(match segment {
+                self.rest().unsent.push_back(match segment {
                     Segment::Copied(start, end) => Bytes::copy_from_slice(&scratch[start + n..end]),
                     Segment::Shared(bytes) => bytes.slice(n..),
                 });
@@ -301,13 +365,17 @@ impl WebSocket {
         match part.ws_frame() {
             Some(frame) if !typed => gather.add(frame),
             _ => {
-                let payload = part.payload_bytes();
+                let payload = part.payload();
                 let len = payload.len() + usize::from(typed);
                 ws::header(gather.scratch, ws::Opcode::Binary, len, false);
                 if typed {
                     gather.scratch.push(4);
                 }
-                gather.add(&payload);
+                if payload.len() < FLATTEN {
+                    gather.copy(payload);
+                } else {
+                    gather.share(part.payload_bytes());
+                }
             }
         }
     }
@@ -321,14 +389,14 @@ impl WebSocket {
     /// between two frames, then the end of our side, then up to 30 s for the peer to end its own.
     /// (Ending both at once would make the operating system discard what was sent last.)
     pub(crate) fn close(mut self, code: Option<u16>) {
-        if !self.unsent.is_empty() {
+        let rest = self.rest.take().unwrap_or_default();
+        if !rest.unsent.is_empty() {
             // In the middle of a frame, and the peer does not take it: nothing can be said.
             return;
         }
-        self.pong = None;
         let mut frame = Vec::new();
         ws::close_frame(&mut frame, code, "");
-        self.unsent.push_back(frame.into());
+        self.rest().unsent.push_back(frame.into());
         tokio::spawn(async move {
             let farewell = async {
                 poll_fn(|cx| self.poll_unsent(cx)).await?;
@@ -337,7 +405,7 @@ impl WebSocket {
                 loop {
                     let n = poll_fn(|cx| {
                         with_buffers(|buffers| {
-                            let mut buf = ReadBuf::new(&mut buffers.read);
+                            let mut buf = ReadBuf::new(buffers.room());
                             self.io
                                 .poll_read(cx, &mut buf)
                                 .map_ok(|()| buf.filled().len())
@@ -377,9 +445,13 @@ impl Gather<'_> {
         if bytes.len() < FLATTEN {
             self.copy(bytes);
         } else {
-            self.close_run();
-            self.segments.push(Segment::Shared(bytes.clone()));
+            self.share(bytes.clone());
         }
+    }
+
+    fn share(&mut self, bytes: Bytes) {
+        self.close_run();
+        self.segments.push(Segment::Shared(bytes));
     }
 
     fn close_run(&mut self) {

@@ -8,9 +8,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess
 use serde::forward_to_deserialize_any;
 
 use super::{Args, Repr};
-use crate::json::RAW_VALUE;
+use crate::json::{RAW_VALUE, read_value};
 use crate::value::Tree;
-use crate::{ArgsError, bridge};
+use crate::{ArgsError, Value, bridge};
 
 /// The arguments as one thing that a type deserializes from.
 pub(crate) struct ArgsDeserializer<'s> {
@@ -33,12 +33,15 @@ impl<'s> ArgsDeserializer<'s> {
     }
 
     fn first_tree(&self) -> Option<Tree> {
-        let first = match &self.args.repr {
+        self.first_value().map(Tree::new)
+    }
+
+    fn first_value(&self) -> Option<Value> {
+        match &self.args.repr {
             Repr::Values(values) => values.first().cloned(),
             Repr::Json(json) => json.attached_values()?.first().cloned(),
             Repr::MsgPack(args) => args.values(args.len.min(1)).pop(),
-        };
-        first.map(Tree::new)
+        }
     }
 }
 
@@ -114,6 +117,13 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
         if name == bridge::RAW_ARGS {
             bridge::offer(self.args.clone().into_owned());
             return visitor.visit_unit();
+        }
+        if name == bridge::VALUE {
+            let read = self.first_json().map(read_value);
+            if let Some(value) = read.or_else(|| self.first_value()) {
+                bridge::offer_value(value);
+                return visitor.visit_unit();
+            }
         }
         match self.first_json() {
             Some(text) if name == RAW_VALUE => {

@@ -10,8 +10,9 @@ use bytes::Bytes;
 pub(super) enum Text<'a> {
     Borrowed(&'a str),
     Shared(Arc<str>),
-    /// A part of a message. It was checked to be UTF-8.
-    Part(Bytes),
+    /// A part of a message, which was checked to be UTF-8. Shared, so that packets of clients, which
+    /// have none, are not larger for it.
+    Part(Arc<Bytes>),
 }
 
 impl Text<'_> {
@@ -29,7 +30,7 @@ impl Text<'_> {
         match self {
             Self::Borrowed(text) => match message {
                 Some(message) if is_part(text, message) => {
-                    Text::Part(message.slice_ref(text.as_bytes()))
+                    Text::Part(Arc::new(message.slice_ref(text.as_bytes())))
                 }
                 _ => Text::Shared(text.into()),
             },

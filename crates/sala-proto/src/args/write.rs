@@ -41,6 +41,7 @@ impl Args<'_> {
 
     /// Appends the arguments as JSON, separated by commas. Bytes go to `lifted`, which must be empty,
     /// and leave placeholders; without it they become what `JSON.stringify` makes of a `Buffer`.
+    #[inline]
     pub(crate) fn write_json(
         &self,
         out: &mut Vec<u8>,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::scan::{skip_number, skip_space, skip_string};
+use super::scan::{find_special, skip_number, skip_space, skip_string};
 use crate::{DecodeError, Number, Object, Value};
 
 /// A container under construction.
@@ -119,12 +119,17 @@ impl<'a> Reader<'a> {
     }
 
     fn string(&mut self) -> Result<String, DecodeError> {
+        if self.byte() != Some(b'"') {
+            return Err(DecodeError::InvalidPayload);
+        }
         let bytes = self.text.as_bytes();
-        let end = match self.byte() {
-            Some(b'"') => skip_string(bytes, self.at),
-            _ => None,
-        };
-        let end = end.ok_or(DecodeError::InvalidPayload)?;
+        let start = self.at + 1;
+        let special = find_special(bytes, start);
+        if bytes.get(special) == Some(&b'"') {
+            self.at = special + 1;
+            return Ok(self.text[start..special].to_owned());
+        }
+        let end = skip_string(bytes, self.at).ok_or(DecodeError::InvalidPayload)?;
         let text = read_string(&self.text[self.at..end]);
         self.at = end;
         Ok(text)

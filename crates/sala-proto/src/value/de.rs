@@ -10,11 +10,11 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::{Number, Object, Value};
-use crate::ArgsError;
+use crate::{ArgsError, bridge};
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TreeVisitor)
+        deserializer.deserialize_newtype_struct(bridge::VALUE, TreeVisitor)
     }
 }
 
@@ -27,8 +27,9 @@ impl<'de> Visitor<'de> for TreeVisitor {
         f.write_str("any value")
     }
 
+    /// From the deserializer of arguments, which may have left a tree for us; from others, null.
     fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+        Ok(bridge::collect_value().unwrap_or_default())
     }
 
     fn visit_none<E>(self) -> Result<Value, E> {
@@ -40,7 +41,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
-        Value::deserialize(d)
+        d.deserialize_any(self)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {

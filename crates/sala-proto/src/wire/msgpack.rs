@@ -112,13 +112,14 @@ impl<'a> MsgPackReader<'a> {
 
     pub(super) fn event(&mut self) -> Result<RawArgs, DecodeError> {
         let len = self.open(Kind::List)?;
-        let name = match (len, self.peek()?) {
-            (1.., Kind::Text | Kind::Number) => self.value()?,
-            _ => return Err(DecodeError::InvalidPayload),
-        };
-        if matches!(name, Value::Number(number) if !number.as_f64().is_finite()) {
+        if len == 0 {
             return Err(DecodeError::InvalidPayload);
         }
+        let name = match (self.peek()?, self.value()?) {
+            (Kind::Text, name @ Value::String(_)) => name,
+            (Kind::Number, Value::Number(number)) if number.as_f64().is_finite() => number.into(),
+            _ => return Err(DecodeError::InvalidPayload),
+        };
         self.args(Some(name), len - 1)
     }
 

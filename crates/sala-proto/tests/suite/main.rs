@@ -10,4 +10,6 @@ mod packets;
 mod plugged;
 mod random;
 mod support;
+mod values;
 mod vectors;
+mod wire;

@@ -21,6 +21,8 @@ pub struct Recorder {
 struct State {
     heard: Vec<Heard>,
     sockets: Vec<SocketSnapshot>,
+    /// Rooms beside those of the sockets.
+    rooms: RoomSet,
     mute: bool,
     panics: bool,
     kept: Vec<AckSink>,
@@ -73,6 +75,16 @@ impl Recorder {
             }),
             changes: watch::Sender::new(0),
         })
+    }
+
+    /// Notes that a room has members now, or none any more.
+    pub fn occupy(&self, room: &Room, occupied: bool) {
+        let mut state = self.lock();
+        if occupied {
+            state.rooms.insert(room.clone());
+        } else {
+            state.rooms.remove(room);
+        }
     }
 
     /// Nobody answers from now on: questions stay open.
@@ -197,7 +209,7 @@ impl Local for Recorder {
     fn rooms(&self) -> RoomSet {
         let state = self.lock();
         let rooms = state.sockets.iter().flat_map(|socket| socket.rooms.iter());
-        rooms.cloned().collect()
+        rooms.chain(state.rooms.iter()).cloned().collect()
     }
 
     fn has_room(&self, room: &Room) -> bool {

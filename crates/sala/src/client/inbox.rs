@@ -49,17 +49,18 @@ impl Inbox {
     }
 
     /// The same; gives the work back if the connection is over.
-    pub(super) fn offer(&self, session: &SessionHandle, work: Work) -> Result<(), Work> {
+    #[must_use]
+    pub(super) fn offer(&self, session: &SessionHandle, work: Work) -> Option<Work> {
         {
             let mut waiting = self.lock();
             if waiting.shut {
-                return Err(work);
+                return Some(work);
             }
             waiting.list.push(work);
         }
         self.pending.store(true, Ordering::Release);
         session.poke();
-        Ok(())
+        None
     }
 
     /// Takes what is there, if there is anything.

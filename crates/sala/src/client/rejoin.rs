@@ -70,7 +70,7 @@ impl Live {
                 offset,
                 taken,
             };
-            if let Err(Work::Taken(asked)) = inbox.offer(&session, Work::Taken(Box::new(asked))) {
+            if let Some(Work::Taken(asked)) = inbox.offer(&session, Work::Taken(Box::new(asked))) {
                 asked.give_up();
             }
         }));
@@ -129,7 +129,7 @@ impl Live {
                 }),
             };
             let work = Work::CaughtUp(Box::new(caught));
-            if let Err(Work::CaughtUp(caught)) = inbox.offer(&connection, work) {
+            if let Some(Work::CaughtUp(caught)) = inbox.offer(&connection, work) {
                 caught.give_up();
             }
         }));

@@ -110,6 +110,12 @@ pub(crate) fn split(answers: Result<Answers, AdapterError>) -> (Answers, Option<
         Ok(answers) => (answers, None),
         Err(mut error) => {
             let partial = match &mut error {
+                // The error tells how many there are.
+                AdapterError::Timeout { partial, .. }
+                    if matches!(partial, Answers::Acks { .. }) =>
+                {
+                    partial.clone()
+                }
                 AdapterError::Timeout { partial, .. } => std::mem::replace(partial, none()),
                 _ => none(),
             };

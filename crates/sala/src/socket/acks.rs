@@ -82,7 +82,14 @@ impl Drop for SharedAck {
 fn send<T: Serialize + ?Sized>(socket: &Socket, id: u64, value: &T) -> Result<(), Error> {
     let nsp = socket.nsp();
     let frame = nsp.shared.encode_ack(nsp.name(), id, value)?;
-    socket.send_frame(&frame);
+    match nsp.inner.link() {
+        // What the handler emitted before comes before.
+        Some(link) => {
+            let socket = socket.clone();
+            link.in_order(move || socket.send_frame(&frame));
+        }
+        None => socket.send_frame(&frame),
+    }
     Ok(())
 }
 

@@ -19,10 +19,16 @@ use crate::rooms::Membership;
 ///
 /// Kept small, since every connected client has one for each namespace: what most sockets never
 /// use lives in `extra`.
+///
+/// What a fan-out looks at stands at the front, in one line of the cache.
+#[repr(C)]
 pub(crate) struct SocketInner {
-    pub(crate) id: SocketId,
     pub(crate) session: SessionHandle,
+    phase: AtomicU8,
+    pub(crate) recovered: bool,
     pub(crate) nsp: Namespace,
+    pub(crate) extra: OnceLock<Box<Extra>>,
+    pub(crate) id: SocketId,
     /// Where other tasks leave work for the session's task.
     pub(crate) inbox: Arc<Inbox>,
     /// The CONNECT payload; `None` if the client sent none.
@@ -31,11 +37,8 @@ pub(crate) struct SocketInner {
     pub(crate) issued: u64,
     /// The secret of connection state recovery, if it is on.
     pub(crate) pid: Option<PrivateId>,
-    pub(crate) recovered: bool,
-    phase: AtomicU8,
     pub(crate) rooms: Membership,
     pub(crate) acks: Mutex<Acks>,
-    pub(crate) extra: OnceLock<Box<Extra>>,
 }
 
 /// The life of a socket. It only ever moves forward.
@@ -69,18 +72,18 @@ impl SocketInner {
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as u64);
         Self {
-            id: new.id,
             session: new.session,
+            phase: AtomicU8::new(Phase::Connecting as u8),
+            recovered: new.recovered,
             nsp: new.nsp,
+            extra: OnceLock::new(),
+            id: new.id,
             inbox: new.inbox,
             auth: new.auth.map(Box::new),
             issued,
             pid: new.pid,
-            recovered: new.recovered,
-            phase: AtomicU8::new(Phase::Connecting as u8),
             rooms: Membership::new(),
             acks: Mutex::default(),
-            extra: OnceLock::new(),
         }
     }
 

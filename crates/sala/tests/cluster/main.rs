@@ -14,7 +14,7 @@ mod support;
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use sala::{Server, ServerBuilder, ServerId, Socket};
+use sala::{ClusterStats, Server, ServerBuilder, ServerId, Socket};
 use sala_testkit::cluster::{FakeBackend, FakeBroker};
 use sala_testkit::within;
 use support::*;
@@ -38,6 +38,11 @@ impl Node {
             .await
             .expect("the broker is there");
         Self { io, addr, id }
+    }
+
+    /// What its link with the others has done so far.
+    fn link(&self) -> ClusterStats {
+        self.io.stats().cluster.expect("it is in a cluster")
     }
 
     async fn client(&self) -> Client {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 
-use sala::{Server, ServerBuilder, Socket};
+use sala::{Server, Socket};
 use sala_testkit::within;
 use sala_testkit::ws::Ws;
 use tokio::net::TcpListener;
@@ -24,13 +24,6 @@ pub(crate) async fn serve(io: &Server) -> SocketAddr {
     addr
 }
 
-/// A server with these options, and its address.
-pub(crate) async fn start(options: ServerBuilder) -> (Server, SocketAddr) {
-    let io = options.build();
-    let addr = serve(&io).await;
-    (io, addr)
-}
-
 /// A WebSocket client of the main namespace.
 pub(crate) struct Client {
     pub(crate) ws: Ws,
@@ -44,17 +37,6 @@ impl Client {
         let mut ws = open(addr).await;
         let id = join(&mut ws, "40").await;
         Self { ws, id }
-    }
-
-    /// Connects several.
-    pub(crate) async fn several<const N: usize>(addr: SocketAddr) -> [Self; N] {
-        let mut clients = Vec::new();
-        for _ in 0..N {
-            clients.push(Self::new(addr).await);
-        }
-        clients
-            .try_into()
-            .unwrap_or_else(|_| unreachable!("as many as asked for"))
     }
 
     /// Asserts that nothing else has been sent to this client until now.
@@ -143,13 +125,5 @@ impl<T: Debug> Notes<T> {
     /// What has been written by now.
     pub(crate) fn so_far(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
-    }
-}
-
-impl Client {
-    /// Asserts that this came and nothing else.
-    pub(crate) async fn nothing_more_after(&mut self, text: &str) {
-        self.expect(text).await;
-        self.nothing_more().await;
     }
 }

@@ -34,6 +34,7 @@ struct State {
     fate: Option<FateOf>,
     pause: Duration,
     stalled: bool,
+    panics: bool,
     largest: Option<usize>,
     sent: Vec<Envelope>,
 }
@@ -149,6 +150,11 @@ impl FakeBroker {
         self.lock().stalled = stalled;
     }
 
+    /// Whether the code that talks to the broker panics when it sends.
+    pub fn panic_on_send(&self, panics: bool) {
+        self.lock().panics = panics;
+    }
+
     /// Refuses messages that weigh more than this, and only those.
     pub fn refuse_larger_than(&self, bytes: usize) {
         self.lock().largest = Some(bytes);
@@ -248,6 +254,7 @@ impl FakeBroker {
         while self.lock().stalled {
             sleep(Duration::from_millis(10)).await;
         }
+        assert!(!self.lock().panics, "told to panic");
         let mut state = self.lock();
         for parcel in batch.iter_mut().filter(|parcel| parcel.is_waiting()) {
             parcel.state = state.accept(link, &parcel.envelope)?;

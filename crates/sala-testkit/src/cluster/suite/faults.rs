@@ -71,6 +71,7 @@ pub async fn rooms_are_followed_again_after_an_outage(factory: &impl Factory, li
     let stage = Stage::new(factory, limits, 2).await;
     let enter = |name: &str| {
         let room = Room::from(name);
+        stage[1].local.occupy(&room, true);
         stage[1].adapter.interest(RoomChange {
             room: &room,
             own: false,

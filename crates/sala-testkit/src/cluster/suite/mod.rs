@@ -1,6 +1,6 @@
 //! What every backend has to do, whatever its broker.
 //!
-//! ```ignore
+//! ```text
 //! sala_testkit::backend_suite!(MyFactory::start().await);
 //! ```
 //!

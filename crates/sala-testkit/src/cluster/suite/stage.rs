@@ -151,7 +151,7 @@ pub(super) fn sockets_of(number: usize) -> Vec<SocketSnapshot> {
 }
 
 pub(super) fn options() -> ClusterOptions {
-    ClusterOptions::default().retry_delays(Duration::from_millis(20), Duration::from_millis(200))
+    ClusterOptions::default().retry_delays(Duration::from_millis(20), Duration::from_millis(400))
 }
 
 /// Sends an event with a number.

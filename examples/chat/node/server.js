@@ -1,14 +1,15 @@
 "use strict";
-// The chat example on the official server: the same events and the same page, so that page and browser test can be
-// judged without Sala. Settings: PORT (default 3000; 0 is any free port).
+// The chat example on the official server: the same events, the same page. With REDIS it shares one cluster with other
+// servers over Redis Streams, Sala's `sala serve --redis` among them.
+//
+// Settings: PORT (default 3000; 0 is any free port), REDIS (such as redis://127.0.0.1:6379; none: alone).
 
 const fs = require("fs");
 const http = require("http");
 const path = require("path");
 const { Server } = require("socket.io");
-const { listen, stopOnSigterm } = require("../reference/support.js");
 
-const PAGES = path.join(__dirname, "../../examples/chat/static");
+const PAGES = path.join(__dirname, "../static");
 const TYPES = { "/index.html": "text/html", "/app.js": "text/javascript", "/style.css": "text/css" };
 
 const site = http.createServer((request, response) => {
@@ -17,6 +18,16 @@ const site = http.createServer((request, response) => {
   response.writeHead(200, { "Content-Type": `${TYPES[page]}; charset=utf-8` }).end(fs.readFileSync(path.join(PAGES, page)));
 });
 const io = new Server(site, { connectionStateRecovery: {} });
+
+/** Joins the cluster. */
+async function join(url) {
+  const { createClient } = require("redis");
+  const { createAdapter } = require("@socket.io/redis-streams-adapter");
+  const client = createClient({ url });
+  client.on("error", (error) => console.error(`redis: ${error.message}`));
+  await client.connect();
+  io.adapter(createAdapter(client));
+}
 
 /** A text without its outer blanks, if it has 1 to `max` characters. */
 function clean(text, max) {
@@ -64,5 +75,15 @@ io.on("connection", (socket) => {
   socket.on("disconnect", presence);
 });
 
-stopOnSigterm(() => io.close());
-listen(site, process.env.PORT ?? 3000);
+async function main() {
+  if (process.env.REDIS) await join(process.env.REDIS);
+  site.listen(Number(process.env.PORT ?? 3000), "127.0.0.1", () => {
+    console.log(`listening on http://127.0.0.1:${site.address().port}`);
+  });
+}
+
+process.on("SIGTERM", () => io.close(() => process.exit(0)));
+main().catch((error) => {
+  console.error(error.message);
+  process.exit(1);
+});

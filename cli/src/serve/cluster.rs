@@ -1,0 +1,54 @@
+//! Being one server of several.
+
+use clap::{Args, ValueEnum};
+use sala::ServerBuilder;
+use sala_redis::{Classic, Redis, Sharded, Streams};
+
+#[derive(Args)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct ClusterArgs {
+    /// The Redis that connects this server with the others, Node.js servers among them: redis://host:6379,
+    /// rediss:// with TLS, redis+cluster://a,b,c, or redis+sentinel://a,b/master
+    #[arg(long, env = "SALA_REDIS", value_name = "URL")]
+    redis: Option<String>,
+
+    /// How the servers talk over it; the same on all of them
+    #[arg(
+        long,
+        env = "SALA_ADAPTER",
+        value_name = "NAME",
+        default_value = "streams",
+        requires = "redis"
+    )]
+    adapter: AdapterName,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum AdapterName {
+    /// Pub/sub: `createAdapter` of @socket.io/redis-adapter
+    Classic,
+    /// Sharded pub/sub, Redis 7: `createShardedAdapter` of @socket.io/redis-adapter
+    Sharded,
+    /// Streams, with recovery on any server: @socket.io/redis-streams-adapter
+    Streams,
+}
+
+impl ClusterArgs {
+    pub(super) fn is_given(&self) -> bool {
+        self.redis.is_some()
+    }
+
+    /// The builder with the adapter that the options name, connected.
+    pub(super) async fn apply(&self, builder: ServerBuilder) -> Result<ServerBuilder, String> {
+        let Some(url) = &self.redis else {
+            return Ok(builder);
+        };
+        let redis = Redis::from(url.as_str());
+        let joined = match self.adapter {
+            AdapterName::Classic => Classic::connect(redis).await.map(|b| builder.adapter(b)),
+            AdapterName::Sharded => Sharded::connect(redis).await.map(|b| builder.adapter(b)),
+            AdapterName::Streams => Streams::connect(redis).await.map(|b| builder.adapter(b)),
+        };
+        joined.map_err(|error| format!("--redis: {error}"))
+    }
+}

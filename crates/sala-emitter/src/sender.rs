@@ -1,0 +1,62 @@
+//! The task that sends.
+
+use std::sync::Arc;
+
+use sala_adapter::Envelope;
+use sala_adapter::backend::{Outlet, Parcel, State};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::EmitError;
+
+/// How many messages may wait to be sent.
+const WAITING: usize = 1024;
+
+/// How many are sent at once.
+const BATCH: usize = 128;
+
+/// A message, and where to tell what became of it.
+type Order = (Envelope, oneshot::Sender<Result<(), EmitError>>);
+
+/// The way to the task.
+#[derive(Clone)]
+pub(crate) struct Sender(mpsc::Sender<Order>);
+
+impl Sender {
+    /// Starts a task that sends what is ordered, as many messages at once as wait.
+    pub(crate) fn start(outlet: impl Outlet) -> Self {
+        let (orders, waiting) = mpsc::channel(WAITING);
+        tokio::spawn(run(outlet, waiting));
+        Self(orders)
+    }
+
+    pub(crate) async fn send(&self, envelope: Envelope) -> Result<(), EmitError> {
+        let (tell, told) = oneshot::channel();
+        let closed = |_| EmitError::Closed;
+        self.0
+            .send((envelope, tell))
+            .await
+            .map_err(|_| EmitError::Closed)?;
+        told.await.map_err(closed)?
+    }
+}
+
+async fn run(mut outlet: impl Outlet, mut waiting: mpsc::Receiver<Order>) {
+    let mut orders = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut orders, BATCH).await > 0 {
+        let (mut parcels, tells): (Vec<_>, Vec<_>) = orders
+            .drain(..)
+            .map(|(envelope, tell)| (Parcel::new(envelope), tell))
+            .unzip();
+        let sent = outlet.send(&mut parcels).await.map_err(Arc::new);
+        for (parcel, tell) in parcels.into_iter().zip(tells) {
+            let result = match parcel.state {
+                State::Sent(_) => Ok(()),
+                State::Failed(error) => Err(EmitError::Backend(Arc::new(error))),
+                State::Waiting => sent.clone().map_err(EmitError::Backend),
+            };
+            // Whoever asked may have given up.
+            let _ = tell.send(result);
+        }
+    }
+    outlet.close().await;
+}

@@ -1,0 +1,166 @@
+//! The nodes of a Redis Cluster: who owns what, and a connection to each.
+//!
+//! The client library has a cluster client too. We need to know more than it tells: which node's
+//! connection broke, so that exactly its channels are followed again and the loss is reported; and we
+//! need commands for one slot to leave in their order.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redis::ConnectionInfo;
+use sala_adapter::{BackendError, BackendErrorKind};
+
+use super::sentinel::at;
+use super::slots::{Address, SlotMap, slot};
+use super::{Connector, NoPushes, Node, misconfigured};
+use crate::place::Place;
+
+/// Cheap to clone; all clones share their connections.
+#[derive(Clone)]
+pub(crate) struct Nodes {
+    connector: Connector,
+    template: ConnectionInfo,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    map: Arc<SlotMap>,
+    connections: HashMap<Address, Node>,
+}
+
+impl Nodes {
+    /// Learns from any node what the Cluster looks like.
+    pub(super) async fn open(connector: Connector) -> Result<Self, BackendError> {
+        let Place::Cluster(named) = &connector.shared.place else {
+            return Err(misconfigured("this is no Redis Cluster".to_owned()));
+        };
+        let Some(template) = named.first().cloned() else {
+            return Err(misconfigured(
+                "no node of the Redis Cluster was named".to_owned(),
+            ));
+        };
+        let nodes = Self {
+            connector,
+            template,
+            shared: Arc::default(),
+        };
+        nodes.refresh().await?;
+        Ok(nodes)
+    }
+
+    /// Asks the nodes, one after the other until one answers, who owns what now.
+    pub(crate) async fn refresh(&self) -> Result<(), BackendError> {
+        let Place::Cluster(named) = &self.connector.shared.place else {
+            return Ok(());
+        };
+        let mut last = misconfigured("no node of the Redis Cluster was named".to_owned());
+        for info in self.connector.candidates(named) {
+            match self.ask(info.clone()).await {
+                Ok(map) => {
+                    self.learn(map);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.connector.distrust(&info.addr().to_string());
+                    last = error;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask(&self, info: ConnectionInfo) -> Result<SlotMap, BackendError> {
+        let address = address_of(&info);
+        let node = match self.shared().connections.get(&address) {
+            Some(node) => Some(node.clone()),
+            None => None,
+        };
+        let node = match node {
+            Some(node) => node,
+            None => self.connect(&address).await?,
+        };
+        let reply = node
+            .run("asking for the slots", redis::cmd("CLUSTER").arg("SLOTS"))
+            .await;
+        let reply = reply.inspect_err(|_| self.forget(&address))?;
+        Ok(SlotMap::of(&reply, &address.0))
+    }
+
+    fn learn(&self, map: SlotMap) {
+        let infos = map
+            .nodes
+            .iter()
+            .map(|address| at(&self.template, address.clone()));
+        self.connector.remember(infos.collect());
+        let mut shared = self.shared();
+        shared
+            .connections
+            .retain(|address, _| map.nodes.contains(address));
+        shared.map = Arc::new(map);
+    }
+
+    /// The owner of the slot of a key or shard channel.
+    pub(super) fn owner(&self, key: &[u8]) -> Result<ConnectionInfo, BackendError> {
+        let owner = self.owner_of(key)?;
+        Ok(at(&self.template, owner))
+    }
+
+    /// The same, as the Cluster names it.
+    pub(crate) fn owner_of(&self, key: &[u8]) -> Result<Address, BackendError> {
+        let slot = slot(key);
+        let owner = self.shared().map.owner(slot).cloned();
+        owner.ok_or_else(|| {
+            let text = format!("no node of the Redis Cluster owns slot {slot}");
+            BackendError::new(BackendErrorKind::Unreachable, text)
+        })
+    }
+
+    /// All nodes, replicas included.
+    pub(crate) fn all(&self) -> Vec<Address> {
+        self.shared().map.nodes.clone()
+    }
+
+    /// The connection to a node, opened if there is none.
+    pub(crate) async fn node(&self, address: &Address) -> Result<Node, BackendError> {
+        let known = self.shared().connections.get(address).cloned();
+        match known {
+            Some(node) => Ok(node),
+            None => self.connect(address).await,
+        }
+    }
+
+    async fn connect(&self, address: &Address) -> Result<Node, BackendError> {
+        let timeout = Some(self.connector.limits().command_timeout);
+        let info = at(&self.template, address.clone());
+        let node = self
+            .connector
+            .connect(info, None::<NoPushes>, timeout)
+            .await?;
+        let mut shared = self.shared();
+        shared.connections.insert(address.clone(), node.clone());
+        Ok(node)
+    }
+
+    /// How to reach a node over a connection of one's own.
+    pub(crate) fn info(&self, address: &Address) -> ConnectionInfo {
+        at(&self.template, address.clone())
+    }
+
+    /// Drops the connection to a node, which has failed.
+    pub(crate) fn forget(&self, address: &Address) {
+        self.shared().connections.remove(address);
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn address_of(info: &ConnectionInfo) -> Address {
+    match info.addr() {
+        redis::ConnectionAddr::Tcp(host, port)
+        | redis::ConnectionAddr::TcpTls { host, port, .. } => (host.clone(), *port),
+        other => (other.to_string(), 0),
+    }
+}
