@@ -30,8 +30,9 @@ pub(crate) use self::queue::{Queue, Refusal};
 pub(crate) const HEAD: usize = 5;
 /// The longest frame: a process that announces more is broken.
 pub(crate) const MAX_FRAME: usize = 64 << 20;
-/// How much is asked of the kernel at once.
-const READ: usize = 64 << 10;
+/// How much is asked of the kernel at once: more when the last read was full.
+const READ: usize = 4 << 10;
+const READ_MORE: usize = 64 << 10;
 /// Frames that wait are written together up to this size.
 const BATCH: usize = 64 << 10;
 /// Descriptors that came but that no frame has claimed; one per frame is the rule.
@@ -74,6 +75,8 @@ impl Parcel {
 pub(crate) struct Receiver {
     io: Arc<UnixStream>,
     buffer: BytesMut,
+    /// How much the next read asks for.
+    want: usize,
     descriptors: VecDeque<OwnedFd>,
 }
 
@@ -89,6 +92,7 @@ pub(crate) fn split(io: UnixStream) -> (Sender, Receiver) {
     let receiver = Receiver {
         io: Arc::clone(&io),
         buffer: BytesMut::new(),
+        want: READ,
         descriptors: VecDeque::new(),
     };
     (Sender { io }, receiver)
@@ -132,18 +136,21 @@ impl Receiver {
         let Self {
             io,
             buffer,
+            want,
             descriptors,
         } = self;
         let read = io
             .async_io(Interest::READABLE, || {
                 // `recvmsg` wants initialized memory; what is not filled is cut off again.
                 let len = buffer.len();
-                buffer.resize(len + READ, 0);
+                buffer.resize(len + *want, 0);
                 let read = receive(io, &mut buffer[len..], descriptors);
                 buffer.truncate(len + read.as_ref().map_or(0, |n| *n));
                 read
             })
             .await;
+        let full = read.as_ref().is_ok_and(|n| *n == *want);
+        *want = if full { READ_MORE } else { READ };
         match read {
             // The other process was killed with something of ours unread.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),

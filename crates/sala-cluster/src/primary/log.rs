@@ -50,7 +50,9 @@ impl Log {
             .to(rooms(&logged.rooms))
             .except(rooms(&logged.except));
         let packet = store.append(&target, now, |offset| {
-            let packet = (Text::from(offset.as_str()), publish.body.clone());
+            // Copied: a part of a frame would keep all of its buffer, which no limit counts.
+            let body = Bytes::copy_from_slice(&publish.body);
+            let packet = (Text::from(offset.as_str()), body);
             Ok::<_, Infallible>((packet, publish.body.len()))
         });
         let Ok((offset, _)) = packet;
@@ -76,7 +78,7 @@ impl Log {
                         sid: sid.as_str().into(),
                         pid: pid.as_str().into(),
                         rooms: rooms(&joined),
-                        data,
+                        data: Bytes::copy_from_slice(&data),
                     };
                     store.save(session, now);
                 }
@@ -127,7 +129,7 @@ impl Log {
                 return None;
             }
             let store = Store::new(self.retention.clone(), SystemTime::now(), now);
-            self.namespaces.insert(namespace.clone(), store);
+            self.namespaces.insert(namespace.as_str().into(), store);
         }
         self.namespaces.get_mut(namespace)
     }

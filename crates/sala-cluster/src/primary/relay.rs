@@ -285,7 +285,11 @@ impl Route {
         if publish.kind == ADAPTER_CLOSE {
             members.remove(&member);
         } else if members.len() < MAX_MEMBERS && !members.contains(&member) {
-            members.insert(member);
+            // Copied: a part of a frame would keep all of its buffer.
+            members.insert((
+                publish.sender.as_str().into(),
+                publish.namespace.as_str().into(),
+            ));
         }
     }
 }
