@@ -263,7 +263,7 @@ impl Reader<'_> {
         match tag {
             b'S' => String::from_utf8(bytes.into()).map_err(|_| Malformed),
             b'"' => Ok(bytes.iter().map(|byte| char::from(*byte)).collect()),
-            b'c' if len % 2 == 0 => {
+            b'c' if len.is_multiple_of(2) => {
                 let units = bytes
                     .chunks_exact(2)
                     .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));

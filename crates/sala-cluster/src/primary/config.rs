@@ -20,7 +20,7 @@ use crate::sticky::{Balance, Network};
 #[derive(Debug)]
 #[must_use]
 pub struct Primary {
-    pub(crate) config: Config,
+    pub(crate) config: Box<Config>,
     addresses: Vec<String>,
     listeners: Vec<TcpListener>,
 }
@@ -84,7 +84,7 @@ impl Primary {
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            config: Config {
+            config: Box::new(Config {
                 workers: cores,
                 program: None,
                 node: Vec::new(),
@@ -99,7 +99,7 @@ impl Primary {
                 recovery: None,
                 queue_bytes: 8 << 20,
                 control: None,
-            },
+            }),
             addresses: Vec::new(),
             listeners: Vec::new(),
         }
@@ -251,7 +251,7 @@ impl Primary {
         if listeners.is_empty() {
             return Err(PrimaryError::NoAddress);
         }
-        Bound::new(config, listeners)
+        Bound::new(*config, listeners)
     }
 
     /// [Binds](Self::bind) and [runs](Bound::run).
