@@ -1,6 +1,8 @@
 //! Several processes behind one port, told by `CLUSTER` (see [`Options`]) what to be like, and by clients
 //! what to do.
 
+#![expect(clippy::print_stdout, reason = "the tests read it")]
+
 use std::process::ExitCode;
 use std::time::Duration;
 

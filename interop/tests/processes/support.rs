@@ -177,11 +177,8 @@ pub(crate) async fn clients_on_different_workers(
             who["worker"].as_u64().unwrap(),
             who["pid"].as_u64().unwrap(),
         );
-        if found.contains_key(&worker) {
-            spare.push(client);
-        } else {
-            found.insert(worker, (client, worker, pid as u32));
-        }
+        // The one before stays open, or the next client would come to the same worker.
+        spare.extend(found.insert(worker, (client, worker, pid as u32)));
     }
     found.into_values().collect()
 }

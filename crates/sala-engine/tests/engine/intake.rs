@@ -89,7 +89,7 @@ async fn a_connection_goes_back_untouched_when_its_next_request_is_not_ours() {
     let (server, half, mut back) = start(config()).await;
     let mut connection = Connection::open(server.addr).await;
     let reply = connection.request("GET", POLLING, &[], b"").await;
-    let sid = reply.text()[8..28].to_owned();
+    let sid = reply.text()[9..29].to_owned();
     assert!(sid.starts_with("zz"), "{reply:?}");
     let reported = async {
         while half.sessions.load(Ordering::Relaxed) != 1 {
