@@ -3,6 +3,7 @@
 //! A target panics if something is wrong. It checks more than the absence of panics: what decodes is
 //! encoded again, and what may arrive in pieces gives the same in whatever pieces it arrives.
 
+pub mod classic;
 pub mod cluster;
 pub mod engineio;
 pub mod http;
@@ -34,6 +35,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("msgpack", socketio::msgpack),
     ("cluster_message", cluster::cluster_message),
     ("cluster_event", cluster::cluster_event),
+    ("classic_broadcast", classic::classic_broadcast),
+    ("classic_request", classic::classic_request),
+    ("classic_response", classic::classic_response),
     ("streams_entry", streams::streams_entry),
     ("streams_session", streams::streams_session),
 ];

@@ -35,6 +35,7 @@
 //! | `serverSideEmit {nsp, args, ack}` | with `ack`, the answers are reported as those of `emit` are |
 //! | `serverCount {nsp}` | how many servers know the namespace |
 //! | `remote {id, nsp, act, …}` | acts on the remote socket `id`: `emit` (`args`, `ack`, `timeout`), `join` or `leave` (`rooms`), `disconnect` (`close`) |
+//! | `stats` | what Sala has counted of its link with the others |
 //! | `load {…, args, every}`, `unload {name}` | emits every so many milliseconds, with a running number at the end; the second argument is the name |
 //!
 //! Middleware steps, run in order: `{report: name}`, `{join: room}`, `{emit: args}`, `{data: {…}}`, `{disconnect: true}`,
@@ -128,6 +129,15 @@ impl Probe {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.child.addr()
+    }
+
+    /// The id of the process.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the server runs")
     }
 
     /// The process.

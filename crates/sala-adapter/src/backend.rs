@@ -305,6 +305,9 @@ pub enum Delivery {
         /// Its place; `None` if it could not be logged.
         offset: Option<Offset>,
     },
+    /// A message that means nothing here: of a type that this version does not know, or on the channel of another
+    /// namespace. It was left out.
+    Foreign,
     /// Messages were lost, and it is not known which: the server was too slow, or away for longer than
     /// the broker remembers.
     Lost {

@@ -13,6 +13,9 @@ pub(crate) struct Row {
     pub(crate) channel: String,
     pub(crate) raw: Bytes,
     pub(crate) decoded: Value,
+    /// All that is known of it.
+    #[cfg(feature = "streams")]
+    pub(crate) json: Value,
 }
 
 impl Row {
@@ -42,5 +45,7 @@ fn row(row: &Value) -> Option<Row> {
         channel: row["channel"].as_str().unwrap().to_owned(),
         raw: raw.into(),
         decoded: row["decoded"].clone(),
+        #[cfg(feature = "streams")]
+        json: row.clone(),
     })
 }

@@ -5,8 +5,8 @@ use sala_interop::server::{channel::report, options::millis};
 use serde_json::{Value, json};
 
 use crate::rules::{gate, refusal, rooms, watch_rooms};
-use crate::value::{args, items, shown, to_sent, to_shown};
 use crate::{Place, Probe, Space, cluster, lock, show};
+use sala_interop::server::value::{args, items, shown, to_sent, to_shown};
 
 pub(crate) type Answer = Result<Value, String>;
 

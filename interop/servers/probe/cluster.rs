@@ -1,16 +1,16 @@
 //! The server as one of several.
 
 use sala::{ErrorContext, ErrorKind, Namespace, RawArgs, ServerBuilder, Value as Sent};
+use sala_interop::server::adapter::{classic, redis, sharded, streams};
 use sala_interop::server::{channel::report, options::millis};
-use sala_redis::{Classic, Redis, Sharded, Streams, SubscriptionMode};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::act::{Answer, DONE, all_acked, event, send_one, text};
 use crate::rules::rooms;
-use crate::value::{args, items, shown, texts};
 use crate::watch::on_place;
 use crate::{Place, Probe, Space, lock};
+use sala_interop::server::value::{args, items, shown};
 
 /// Joins the cluster that the option `adapter` describes; ends the process with a sentence if that is not possible.
 pub(crate) async fn adapter(builder: ServerBuilder, given: &Value) -> ServerBuilder {
@@ -34,66 +34,6 @@ pub(crate) async fn adapter(builder: ServerBuilder, given: &Value) -> ServerBuil
         eprintln!("{error}");
         std::process::exit(1)
     })
-}
-
-/// Where Redis is, in the words of `reference/adapter.js`.
-fn redis(given: &Value) -> Redis {
-    if let Some(name) = given["name"].as_str() {
-        let sentinels = texts(&given["sentinels"]).join(",");
-        return Redis::from(format!("redis+sentinel://{sentinels}/{name}"));
-    }
-    match given["url"].as_str() {
-        Some(url) => Redis::from(url),
-        None => Redis::from(texts(&given["cluster"])),
-    }
-}
-
-fn classic(given: &Value) -> sala_redis::ClassicOptions {
-    let mut options = Classic::options();
-    if let Some(key) = given["key"].as_str() {
-        options = options.key(key);
-    }
-    if let Some(timeout) = millis(&given["requestsTimeout"]) {
-        options = options.request_timeout(timeout);
-    }
-    if let Some(specific) = given["publishOnSpecificResponseChannel"].as_bool() {
-        options = options.publish_on_specific_response_channel(specific);
-    }
-    options
-}
-
-fn sharded(given: &Value) -> sala_redis::ShardedOptions {
-    let mut options = Sharded::options();
-    if let Some(prefix) = given["channelPrefix"].as_str() {
-        options = options.channel_prefix(prefix);
-    }
-    options.subscription_mode(match given["subscriptionMode"].as_str() {
-        None | Some("dynamic") => SubscriptionMode::Dynamic,
-        Some("static") => SubscriptionMode::Static,
-        Some("dynamic-private") => SubscriptionMode::DynamicPrivate,
-        Some(mode) => panic!("the twin does not know the mode {mode}"),
-    })
-}
-
-fn streams(given: &Value) -> sala_redis::StreamsOptions {
-    let mut options = Streams::options();
-    for (key, value) in given.as_object().into_iter().flatten() {
-        let number = || value.as_u64().expect("a number");
-        let name = || value.as_str().expect("a text");
-        options = match key.as_str() {
-            "streamName" => options.stream_name(name()),
-            "streamCount" => options.stream_count(number() as u32),
-            "channelPrefix" => options.channel_prefix(name()),
-            "useShardedPubSub" => options.sharded_pubsub(value == true),
-            "maxLen" => options.max_len(number()),
-            "readCount" => options.read_count(number() as usize),
-            "blockTimeInMs" => options.block_time(millis(value).expect("milliseconds")),
-            "sessionKeyPrefix" => options.session_key_prefix(name()),
-            "onlyPlaintext" => options.only_plaintext(value == true),
-            other => panic!("the twin does not know the option {other}"),
-        };
-    }
-    options
 }
 
 /// Reports what the server tells its operator of the cluster.

@@ -6,7 +6,6 @@ mod act;
 mod cluster;
 mod rules;
 mod show;
-mod value;
 mod watch;
 
 use std::collections::HashMap;

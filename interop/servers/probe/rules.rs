@@ -9,9 +9,9 @@ use sala_interop::server::{channel::report, options::millis};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::value::{args, items, shown, texts, to_sent, to_shown};
 use crate::watch::{data_of, on_place, rooms_of};
 use crate::{Place, Probe, Space, lock, show};
+use sala_interop::server::value::{args, items, shown, texts, to_sent, to_shown};
 
 /// What is to happen in a namespace besides reporting.
 #[derive(Default)]

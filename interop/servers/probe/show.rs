@@ -7,8 +7,8 @@ use sala::{Handshake, Namespace, RemoteSocket, Server, Socket};
 use sala_interop::server::options;
 use serde_json::{Value, json};
 
-use crate::value::to_shown;
 use crate::watch::{data_of, rooms_of};
+use sala_interop::server::value::to_shown;
 
 /// How a client came.
 pub(crate) fn handshake(handshake: &Handshake<'_>) -> Value {

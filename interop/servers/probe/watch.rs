@@ -5,8 +5,8 @@ use sala_engine::ConnectionEvent;
 use sala_interop::server::{channel::report, options};
 use serde_json::{Value, json};
 
-use crate::value::{args, shown, to_shown};
 use crate::{Probe, Space, lock, rules};
+use sala_interop::server::value::{args, shown, to_shown};
 
 /// The one handler of all events that have no canned one. Their name becomes the first argument.
 const ANY: &str = "any event of the probe";

@@ -1,8 +1,10 @@
 //! What the fixture servers in `servers/` share: the control channel, the options, the application around them.
 
+pub mod adapter;
 pub mod application;
 pub mod channel;
 pub mod options;
+pub mod value;
 
 use std::io::Write;
 

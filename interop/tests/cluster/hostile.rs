@@ -32,7 +32,8 @@ async fn survives(mode: Mode, peers: [Peer; 4], poisons: Vec<Poison>) {
     for poison in &poisons {
         lab.doing(format!("{poison:?}"));
         for target in poison.targets(&own) {
-            given += target.give(&mut redis, &poison.bytes).await;
+            let receivers = target.give(&mut redis, &poison.bytes).await;
+            given += if poison.is_read() { receivers } else { 0 };
         }
         for server in ALL {
             lab.run(server, json!({"do": "sync"})).await;

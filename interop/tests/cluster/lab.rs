@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sala_emitter::Emitter;
 use sala_interop::{Peer, Probe, peer};
 use sala_testkit::{PATIENCE, within};
 use serde_json::{Value, json};
@@ -49,6 +50,8 @@ pub(crate) struct Lab {
     pub(crate) servers: Vec<Probe>,
     pub(crate) driver: Probe,
     pub(crate) clients: Vec<Client>,
+    /// Sala's emitter, once it is connected.
+    pub(crate) emitter: Option<Emitter>,
     /// The name of the parent of [`KID`] on each server.
     pub(crate) parents: Vec<Value>,
     begun: HashSet<String>,
@@ -125,6 +128,7 @@ impl Lab {
             servers: vec![a, b, c, d],
             driver,
             clients: vec![],
+            emitter: None,
             parents: vec![],
             begun: HashSet::new(),
             doing: "the start".into(),
@@ -434,7 +438,7 @@ pub(crate) fn each(names: &[String], events: &[Value]) -> Heard {
 }
 
 /// What JavaScript's JSON makes of bytes.
-fn as_json(value: &Value) -> Value {
+pub(crate) fn as_json(value: &Value) -> Value {
     if let Some(bytes) = value["$bin"].as_str() {
         let bytes = STANDARD.decode(bytes).unwrap();
         return json!({"type": "Buffer", "data": bytes});

@@ -32,12 +32,7 @@ const OPERATIONS: &[(&str, Operation)] = operations! {
     queries: a_riddle_is_given_up;
 };
 
-/// Those of the official emitter, which belongs to no server.
-const EMITTER: &[(&str, Operation)] = operations! {
-    emitter: it_connects, it_is_heard, it_moves_clients, it_tells_servers;
-};
-
-/// Runs all of them from a server of each kind.
+/// Runs all of them from a server of each kind, and those of emitters.
 pub(crate) async fn run(mut lab: Lab) {
     for (name, operation) in OPERATIONS {
         for from in [0, 2] {
@@ -46,9 +41,19 @@ pub(crate) async fn run(mut lab: Lab) {
         }
     }
     if lab.mode.kind == Kind::Classic {
-        for (name, operation) in EMITTER {
-            lab.doing(format!("`{name}` of the emitter"));
-            operation(&mut lab, 0).await;
-        }
+        emitter::official(&mut lab).await;
+        emit(&mut lab, "official").await;
     }
+    emitter::ours(&mut lab).await;
+    emit(&mut lab, "own").await;
+}
+
+/// Has an emitter do all that it can do.
+async fn emit(lab: &mut Lab, whose: &str) {
+    lab.doing(format!("events of the {whose} emitter"));
+    emitter::it_is_heard(lab).await;
+    lab.doing(format!("commands of the {whose} emitter"));
+    emitter::it_moves_clients(lab).await;
+    lab.doing(format!("messages of the {whose} emitter to servers"));
+    emitter::it_tells_servers(lab).await;
 }

@@ -32,6 +32,7 @@ pub(super) fn apply(shared: &Arc<Shared>, delivery: Delivery) {
                 shared.run_lane(&namespace);
             }
         }
+        Delivery::Foreign => shared.counters.ignored.add(1),
         Delivery::Lost { reason } => shared.lost(&reason),
     }
 }

@@ -12,8 +12,8 @@ pub struct ClusterStats {
     pub received: u64,
     /// Own messages that the broker sent back. Ignored.
     pub own: u64,
-    /// Messages for namespaces that this server does not have, answers to others, and answers that came too late.
-    /// Ignored.
+    /// Messages for namespaces that this server does not have or of types that it does not know, answers to others,
+    /// and answers that came too late. Ignored.
     pub ignored: u64,
     /// What arrived and was no message, or too large to keep.
     pub malformed: u64,

@@ -122,7 +122,7 @@ impl ClassicInlet {
             Meaning::Requests(namespace) => decode_request(&payload, namespace, parser).map(Some),
             Meaning::Responses(namespace) => decode_response(&payload, namespace, parser),
         };
-        told(&message.channel, read)
+        Some(told(&message.channel, read))
     }
 
     /// Whether a channel is that of the namespace, or of a room with members here: what others hear is not
@@ -138,15 +138,16 @@ impl ClassicInlet {
     }
 }
 
-fn told(channel: &[u8], read: Result<Option<Envelope>, CodecError>) -> Option<Delivery> {
+fn told(channel: &[u8], read: Result<Option<Envelope>, CodecError>) -> Delivery {
     match read {
-        Ok(envelope) => envelope.map(|envelope| Delivery::Message {
+        Ok(Some(envelope)) => Delivery::Message {
             envelope,
             offset: None,
-        }),
+        },
+        Ok(None) => Delivery::Foreign,
         Err(error) => match error.kind() {
-            CodecErrorKind::UnknownType(_) => None,
-            _ => Some(malformed(channel, error.into())),
+            CodecErrorKind::UnknownType(_) => Delivery::Foreign,
+            _ => malformed(channel, error.into()),
         },
     }
 }

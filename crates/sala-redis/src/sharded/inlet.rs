@@ -119,9 +119,9 @@ impl ShardedInlet {
                 offset: None,
             }),
             // Of another namespace whose channel has the same name.
-            Ok(_) => None,
+            Ok(_) => Some(Delivery::Foreign),
             Err(error) => match error.kind() {
-                CodecErrorKind::UnknownType(_) => None,
+                CodecErrorKind::UnknownType(_) => Some(Delivery::Foreign),
                 _ => Some(malformed(&channel, error.into())),
             },
         }

@@ -230,8 +230,7 @@ impl StreamsInlet {
                 is_followed.then_some(Delivery::Message { envelope, offset })
             }
             Err(error) => match error.kind() {
-                // From a newer server.
-                CodecErrorKind::UnknownType(_) => None,
+                CodecErrorKind::UnknownType(_) => Some(Delivery::Foreign),
                 _ => Some(malformed(source, error.into())),
             },
         }

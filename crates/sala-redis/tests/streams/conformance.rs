@@ -10,13 +10,13 @@ use sala_testkit::redis::Redis;
 const SERVERS: usize = 6;
 
 /// Streams at a private Redis that remembers.
-pub struct AtRedis {
+pub(crate) struct AtRedis {
     redis: tokio::sync::Mutex<Redis>,
     ready: Mutex<Vec<Streams>>,
 }
 
 impl AtRedis {
-    pub async fn start(options: impl Fn() -> StreamsOptions) -> Self {
+    pub(crate) async fn start(options: impl Fn() -> StreamsOptions) -> Self {
         let redis = Redis::with(&["--appendonly", "yes"]).await;
         let mut ready = Vec::new();
         for _ in 0..SERVERS {

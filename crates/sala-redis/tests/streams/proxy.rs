@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// Passes bytes on, and cuts all connections once after so many of them.
-pub struct Proxy {
+pub(crate) struct Proxy {
     addr: SocketAddr,
     fuse: Arc<Fuse>,
     _task: JoinSet<()>,
@@ -18,7 +18,7 @@ pub struct Proxy {
 
 /// Which way the bytes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     ToRedis,
     FromRedis,
 }
@@ -33,7 +33,7 @@ struct Fuse {
 const NEVER: usize = usize::MAX;
 
 impl Proxy {
-    pub async fn to(redis: SocketAddr) -> Self {
+    pub(crate) async fn to(redis: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let fuse = Arc::new(Fuse {
@@ -51,17 +51,17 @@ impl Proxy {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.addr)
     }
 
     /// Cuts all connections when so many more bytes went this way; the last of them still arrive.
-    pub fn cut_after(&self, way: Way, bytes: usize) {
+    pub(crate) fn cut_after(&self, way: Way, bytes: usize) {
         self.fuse.of(way).store(bytes, Ordering::SeqCst);
     }
 
     /// How often it has cut.
-    pub fn cuts(&self) -> usize {
+    pub(crate) fn cuts(&self) -> usize {
         self.fuse.cuts.load(Ordering::SeqCst)
     }
 }

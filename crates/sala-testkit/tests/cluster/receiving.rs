@@ -108,6 +108,17 @@ async fn lost_messages_are_reported() {
     assert_eq!(log.count("were lost: away for too long"), (3, 1));
 }
 
+/// Backends passed over such messages in silence: a server of an older version looked as if nobody had spoken to it.
+#[tokio::test(start_paused = true)]
+async fn messages_of_unknown_types_are_counted() {
+    let (broker, log) = (FakeBroker::new(), Log::default());
+    let node = node(FakeBackend::counted(&broker), log.options(), 0).await;
+    broker.inject(|| Delivery::Foreign);
+    sleep(seconds(1)).await;
+    let stats = node.cluster.stats();
+    assert_eq!((stats.ignored, stats.malformed), (1, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_application_costs_one_message() {
     let (broker, log) = (FakeBroker::new(), Log::default());

@@ -60,7 +60,7 @@ async fn asked_meanwhile_misled(
         Kind::Classic => vec![Target::Channel("socket.io-response#/#".into())],
         _ => own_channels(&mut redis).await,
     };
-    let before = malformed(lab).await;
+    let before = refused(lab).await;
     lab.servers[SILENT].process().signal("STOP").await;
     let (first, last) = lab.servers.split_at_mut(SILENT);
     let (asker, silent) = (&mut first[ASKER], &mut last[0]);
@@ -79,7 +79,7 @@ async fn asked_meanwhile_misled(
         silent.process().signal("CONT").await;
         given
     });
-    let counted = malformed(lab).await - before;
+    let counted = refused(lab).await - before;
     assert!(counted >= given, "{counted} of {given} were counted");
     answers
 }
@@ -96,9 +96,11 @@ async fn ask(asker: &mut Probe, question: Value) -> Vec<Value> {
     answers.as_array().unwrap().clone()
 }
 
-async fn malformed(lab: &mut Lab) -> i64 {
+/// How many messages the asker has refused.
+async fn refused(lab: &mut Lab) -> i64 {
     let stats = lab.run(ASKER, json!({"do": "stats"})).await;
-    stats["malformed"].as_i64().unwrap()
+    let counters = ["malformed", "ignored"].map(|counter| stats[counter].as_i64().unwrap());
+    counters.iter().sum()
 }
 
 /// The id of the next request that a server sends.

@@ -32,6 +32,12 @@ pub(crate) enum Target {
     Stream(Vec<(&'static str, String)>),
 }
 
+/// A channel of a room that nobody is in.
+const ODD: &str = "socket.io#/#\u{1}";
+
+/// A namespace that no server has.
+const ELSEWHERE: &str = "/elsewhere";
+
 impl std::fmt::Debug for Poison {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = &self.bytes[..self.bytes.len().min(120)];
@@ -46,6 +52,15 @@ impl std::fmt::Debug for Poison {
 }
 
 impl Poison {
+    /// Whether servers look at it at all: not if it is for a room or a namespace that they do not have.
+    pub(crate) fn is_read(&self) -> bool {
+        match &self.place {
+            Place::One(Target::Channel(name)) => name != ODD,
+            Place::One(Target::Stream(fields)) => !fields.contains(&("nsp", ELSEWHERE.to_owned())),
+            _ => true,
+        }
+    }
+
     pub(crate) fn targets(&self, own: &[Target]) -> Vec<Target> {
         match &self.place {
             Place::One(target) => vec![target.clone()],
@@ -209,7 +224,7 @@ pub(crate) fn classic() -> Vec<Poison> {
     let (all, room, odd) = (
         channel("socket.io#/#"),
         channel("socket.io#/#one#"),
-        channel("socket.io#/#\u{1}"),
+        channel(ODD),
     );
     let (requests, responses) = (
         channel("socket.io-request#/#"),
@@ -387,7 +402,7 @@ pub(crate) fn streams() -> Vec<Poison> {
     for kind in ["", "x", "-1", "99", "3.5", "1e9"] {
         poisons.extend(harmless(&entry(kind, "/"), [data.clone()]));
     }
-    poisons.extend(harmless(&entry("3", "/elsewhere"), [data]));
+    poisons.extend(harmless(&entry("3", ELSEWHERE), [data]));
     for fields in [vec![], vec![("nsp", "/".to_owned())]] {
         poisons.extend(harmless(&Place::One(Target::Stream(fields)), [vec![]]));
     }

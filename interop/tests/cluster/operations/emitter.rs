@@ -1,11 +1,16 @@
-//! The official emitter, which serves nobody.
+//! Emitters, which serve nobody: the official one and Sala's.
 
+use sala_emitter::Emitter;
+use sala_interop::server::adapter::{classic, redis, sharded, streams};
+use sala_interop::server::value::{args, items, texts};
 use serde_json::{Value, json};
 
-use crate::lab::{ALL, Heard, KID, Lab, NAMES, each};
+use crate::lab::{ALL, Heard, KID, Lab, NAMES, as_json, each};
+use crate::modes::Kind;
 use crate::operations::requests::gone;
 
-pub(crate) async fn it_connects(lab: &mut Lab, _: usize) {
+/// Has the official emitter connect. It belongs to the classic adapter.
+pub(crate) async fn official(lab: &mut Lab) {
     let options = match lab.mode.options.get("key") {
         Some(key) => json!({"key": key}),
         None => json!({}),
@@ -14,26 +19,72 @@ pub(crate) async fn it_connects(lab: &mut Lab, _: usize) {
     lab.driver.run(command).await;
 }
 
+/// Connects Sala's emitter.
+pub(crate) async fn ours(lab: &mut Lab) {
+    let (redis, options) = (redis(&lab.broker.option()), &lab.mode.options);
+    lab.emitter = Some(match lab.mode.kind {
+        Kind::Classic => Emitter::new(classic(options).outlet(redis).await.unwrap()),
+        Kind::Sharded => Emitter::new(sharded(options).outlet(redis).await.unwrap()),
+        Kind::Streams => Emitter::new(streams(options).outlet(redis).await.unwrap()),
+    });
+}
+
 async fn act(lab: &mut Lab, mut command: Value) {
+    if let Some(emitter) = &lab.emitter {
+        return act_ourselves(emitter, &command).await;
+    }
     command["do"] = json!("emit");
     lab.driver.run(command).await;
 }
 
-/// Emits and asserts that exactly these clients hear it.
-async fn emit(lab: &mut Lab, command: Value, to: &[String]) {
-    let args = command["args"].clone();
-    act(lab, command).await;
-    // The fence of a server may overtake the emitter: first hear what has to come.
-    for name in to {
-        let heard = lab.driver.event_where("got", |event| {
-            event["client"] == **name && event["args"] == args
-        });
-        heard.await;
+/// What the driver does with the official emitter, with ours.
+async fn act_ourselves(emitter: &Emitter, command: &Value) {
+    let emitter = match command["nsp"].as_str() {
+        Some(nsp) => emitter.of(nsp),
+        None => emitter.clone(),
+    };
+    let mut to = emitter.to(texts(&command["to"]));
+    to = to.except(texts(&command["except"]));
+    if !command["flags"].is_null() {
+        to = to.volatile();
     }
-    lab.heard(0, Heard::new()).await;
+    if let Some(compress) = command["compress"].as_bool() {
+        to = to.compress(compress);
+    }
+    let rooms = texts(&command["rooms"]);
+    let event = items(&command["args"]).split_first();
+    let event = event.map(|(name, rest)| (name.as_str().unwrap(), args(rest)));
+    let sending = match (command["act"].as_str(), event) {
+        (Some("join"), _) => to.sockets_join(rooms),
+        (Some("leave"), _) => to.sockets_leave(rooms),
+        (Some("disconnect"), _) => to.disconnect_sockets(command["close"] == true),
+        (Some("serverSideEmit"), Some((name, args))) => emitter.server_side_emit(name, &args),
+        (None, Some((name, args))) => to.emit(name, &args),
+        _ => panic!("an emitter cannot do {command}"),
+    };
+    sending.await.unwrap();
 }
 
-pub(crate) async fn it_is_heard(lab: &mut Lab, _: usize) {
+/// Emits and asserts that exactly these clients hear it.
+async fn emit(lab: &mut Lab, command: Value, to: &[String]) {
+    let mut args = command["args"].clone();
+    act(lab, command).await;
+    if lab.emitter.is_some() && lab.mode.plaintext() {
+        args = as_json(&args);
+    }
+    // The fence of a server may overtake the emitter: first hear what has to come.
+    let mut heard = Heard::new();
+    while to.iter().any(|name| !heard.contains_key(name)) {
+        let (client, event) = lab.got().await;
+        heard.entry(client).or_default().push(event);
+    }
+    for (client, events) in lab.settle(0).await {
+        heard.entry(client).or_default().extend(events);
+    }
+    assert_eq!(heard, each(to, &[args]));
+}
+
+pub(crate) async fn it_is_heard(lab: &mut Lab) {
     let all = lab.names("/", |_| true);
     let ones = lab.names("/", |client| client.name.ends_with('1'));
     let twos = lab.names("/", |client| client.name.ends_with('2'));
@@ -104,7 +155,7 @@ pub(crate) async fn it_is_heard(lab: &mut Lab, _: usize) {
     .await;
 }
 
-pub(crate) async fn it_moves_clients(lab: &mut Lab, _: usize) {
+pub(crate) async fn it_moves_clients(lab: &mut Lab) {
     act(
         lab,
         json!({"act": "join", "to": "one", "rooms": ["moved", "by"]}),
@@ -151,7 +202,7 @@ pub(crate) async fn it_moves_clients(lab: &mut Lab, _: usize) {
         .await;
 }
 
-pub(crate) async fn it_tells_servers(lab: &mut Lab, _: usize) {
+pub(crate) async fn it_tells_servers(lab: &mut Lab) {
     act(
         lab,
         json!({"act": "serverSideEmit", "args": ["hello", {"from": ["an", "emitter"]}]}),

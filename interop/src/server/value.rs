@@ -1,11 +1,12 @@
 //! Values of the channel and values of Socket.IO.
 
 use sala::{Bytes, RawArgs, Value as Sent};
-use sala_interop::server::channel;
 use serde_json::{Map, Value, json};
 
+use super::channel;
+
 /// A value to send, from what the channel says.
-pub(crate) fn to_sent(value: &Value) -> Sent {
+pub fn to_sent(value: &Value) -> Sent {
     if let Some(bytes) = channel::as_bytes(value) {
         return Sent::from(Bytes::from(bytes));
     }
@@ -22,7 +23,7 @@ pub(crate) fn to_sent(value: &Value) -> Sent {
 }
 
 /// A value that was received, as the channel writes it.
-pub(crate) fn to_shown(value: &Sent) -> Value {
+pub fn to_shown(value: &Sent) -> Value {
     match value {
         Sent::Null => Value::Null,
         Sent::Bool(value) => json!(value),
@@ -44,22 +45,22 @@ pub(crate) fn to_shown(value: &Sent) -> Value {
 }
 
 /// Arguments, as the channel writes them.
-pub(crate) fn shown(args: &RawArgs) -> Vec<Value> {
+pub fn shown(args: &RawArgs) -> Vec<Value> {
     args.to_values().iter().map(to_shown).collect()
 }
 
 /// Arguments to send, from what the channel says.
-pub(crate) fn args(values: &[Value]) -> RawArgs {
+pub fn args(values: &[Value]) -> RawArgs {
     RawArgs::from_values(values.iter().map(to_sent).collect())
 }
 
 /// An array, empty if it is none.
-pub(crate) fn items(value: &Value) -> &[Value] {
+pub fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// A text or a list of texts.
-pub(crate) fn texts(value: &Value) -> Vec<String> {
+pub fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
         other => items(other)
