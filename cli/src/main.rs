@@ -1,6 +1,8 @@
 //! The `sala` command.
 
 mod bench;
+#[cfg(target_os = "linux")]
+mod cluster;
 mod emit;
 mod log;
 mod serve;
@@ -24,6 +26,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    #[cfg(target_os = "linux")]
+    Cluster(Box<cluster::Cluster>),
     Bench(Box<bench::Bench>),
     Emit(Box<emit::Emit>),
     Join(Box<emit::Join>),
@@ -34,6 +38,8 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(options) => serve::run(*options),
+        #[cfg(target_os = "linux")]
+        Command::Cluster(options) => cluster::run(*options),
         Command::Bench(options) => bench::run(*options),
         Command::Emit(options) => emit::emit(*options),
         Command::Join(options) => emit::join(*options),

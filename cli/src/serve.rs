@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sala::engine::Transport;
 use sala::engine::http::{AllowOrigin, Cors};
-use sala::{Drain, Recovery, Server};
+use sala::{Drain, Recovery, Server, ServerBuilder};
 use tokio::net::TcpListener;
 
 use self::cluster::ClusterArgs;
@@ -193,7 +193,15 @@ pub(crate) fn run(options: Serve) -> Result<(), String> {
 
 async fn serve(options: Serve) -> Result<(), String> {
     options.log.start();
-    let io = server(&options).await?;
+    #[cfg(target_os = "linux")]
+    if let Some(worker) = sala_cluster::Worker::inherited()
+        .await
+        .map_err(|error| error.to_string())?
+    {
+        return serve_worker(&options, &worker).await;
+    }
+    let builder = options.cluster.apply(server(&options)?).await?;
+    let io = builder.build();
     chat::chat(&io);
     let listener = listen(&options.host, options.port).await?;
     // Whoever is served here is to hear the others from the first moment.
@@ -212,8 +220,25 @@ async fn serve(options: Serve) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
+/// Serves as a worker of `sala cluster`, which has the port.
+#[cfg(target_os = "linux")]
+async fn serve_worker(options: &Serve, worker: &sala_cluster::Worker) -> Result<(), String> {
+    let builder = server(options)?;
+    // A broker reaches the workers of other machines as well.
+    let builder = if options.cluster.is_given() {
+        options.cluster.apply(builder).await?
+    } else {
+        builder.adapter(worker.backend())
+    };
+    let io = builder.build();
+    chat::chat(&io);
+    chat::serve_intake(worker.intake(), &io)
+        .await
+        .map_err(|error| error.to_string())
+}
+
 /// The server that the options describe.
-async fn server(options: &Serve) -> Result<Server, String> {
+fn server(options: &Serve) -> Result<ServerBuilder, String> {
     let Serve {
         connection,
         origins,
@@ -249,7 +274,7 @@ async fn server(options: &Serve) -> Result<Server, String> {
     if !recovery.recovery.is_zero() {
         builder = builder.recovery(recovery.options());
     }
-    Ok(options.cluster.apply(builder).await?.build())
+    Ok(builder)
 }
 
 impl TransportName {

@@ -34,6 +34,10 @@ enum AdapterName {
 }
 
 impl ClusterArgs {
+    pub(super) fn is_given(&self) -> bool {
+        self.redis.is_some()
+    }
+
     /// The builder with the adapter that the options name, connected.
     pub(super) async fn apply(&self, builder: ServerBuilder) -> Result<ServerBuilder, String> {
         let Some(url) = &self.redis else {

@@ -167,6 +167,9 @@ pub struct Parcel {
     pub envelope: Envelope,
     /// What has become of it.
     pub state: State,
+    /// The number of a broadcast that waits for its place in the log, if it does; see
+    /// [`Delivery::Logged`].
+    pub logged: Option<u64>,
 }
 
 impl Parcel {
@@ -176,6 +179,7 @@ impl Parcel {
         Self {
             envelope,
             state: State::Waiting,
+            logged: None,
         }
     }
 
@@ -287,6 +291,19 @@ pub enum Delivery {
         source: Box<str>,
         /// What is wrong with it.
         error: BackendError,
+    },
+    /// A broadcast of this server has come to its place among those that others sent, and is
+    /// delivered to the sockets of this server now: by backends whose inlet gives everything in the
+    /// order of the log, so that no client sees an offset after a later one. The outlet then waits
+    /// with [`State::Sent`] until [`recv`](Inlet::recv) is called again. Others tell the offset by
+    /// `State::Sent` alone.
+    Logged {
+        /// The namespace.
+        namespace: Room,
+        /// That of the [parcel](Parcel::logged).
+        number: u64,
+        /// Its place; `None` if it could not be logged.
+        offset: Option<Offset>,
     },
     /// A message that means nothing here: of a type that this version does not know, or on the channel of another
     /// namespace. It was left out.

@@ -7,6 +7,7 @@
 mod close;
 mod frame;
 mod handshake;
+pub mod intake;
 mod json;
 mod packet;
 pub mod payload;

@@ -36,6 +36,21 @@ impl Sid {
         Self(text)
     }
 
+    /// Makes an id that begins with the two characters of `prefix`, if they are such as ids have.
+    /// The others are random (108 bits).
+    ///
+    /// # Panics
+    ///
+    /// As [`random`](Self::random).
+    #[must_use]
+    pub fn with_prefix(prefix: [u8; 2]) -> Self {
+        let mut id = Self::random();
+        if prefix.iter().all(is_allowed) {
+            id.0[..2].copy_from_slice(&prefix);
+        }
+        id
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -60,15 +75,16 @@ impl FromStr for Sid {
 
     fn from_str(text: &str) -> Result<Self, InvalidSid> {
         let bytes: [u8; Self::LEN] = text.as_bytes().try_into().map_err(|_| InvalidSid)?;
-        if bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        {
+        if bytes.iter().all(is_allowed) {
             Ok(Self(bytes))
         } else {
             Err(InvalidSid)
         }
     }
+}
+
+fn is_allowed(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 impl fmt::Display for Sid {
@@ -93,6 +109,14 @@ mod tests {
         let ids: HashSet<Sid> = (0..10_000).map(|_| Sid::random()).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(ids.iter().all(|id| id.as_str().parse() == Ok(*id)));
+    }
+
+    #[test]
+    fn a_prefix_leaves_the_rest_random() {
+        let ids: HashSet<Sid> = (0..1000).map(|_| Sid::with_prefix(*b"-Z")).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.as_str().starts_with("-Z")));
+        assert!(Sid::with_prefix(*b"\xff\"").as_str().parse::<Sid>().is_ok());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The engine: all sessions of one server.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) config: EngineConfig,
     pub(crate) registry: Registry,
     pub(crate) stats: Counters,
+    /// With what the ids of all sessions begin, if this process is one of several behind a port.
+    pub(crate) session_prefix: OnceLock<[u8; 2]>,
     closing: AtomicBool,
     tasks: AtomicUsize,
     no_tasks: Notify,
@@ -74,6 +76,7 @@ impl<A: App> Engine<A> {
                 config,
                 registry: Registry::new(),
                 stats: Counters::default(),
+                session_prefix: OnceLock::new(),
                 closing: AtomicBool::new(false),
                 tasks: AtomicUsize::new(0),
                 no_tasks: Notify::new(),

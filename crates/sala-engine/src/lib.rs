@@ -31,6 +31,7 @@ pub use edge::EngineResponse;
 pub use engine::{Drain, Engine};
 pub use hooks::{ConnectionError, ErrorContext, Refusal};
 pub use request::{ConnectionInfo, Request};
+pub use sala_engine_proto::intake;
 pub use sala_engine_proto::ws::deflate::Config as DeflateConfig;
 pub use sala_engine_proto::{
     CloseReason, Data, Frame, PacketType, Query, Revision, Sid, Timing, Transport,

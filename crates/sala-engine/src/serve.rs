@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sala_engine_proto::intake::{Arrival, Intake};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::futures::OwnedNotified;
@@ -25,6 +26,8 @@ use crate::engine::Engine;
 use crate::front::{Front, Host};
 use crate::request::ConnectionInfo;
 
+/// How often the number of sessions is reported to the process that accepts, if it has changed.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the listener rests when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -90,26 +93,141 @@ impl<A: App> Engine<A> {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let header_timeout = self.config().header_timeout;
-        let service = Mutex::new(service); // only because a service need not be `Sync`
-        let host = Arc::new(Host {
-            engine: self.clone(),
-            elsewhere: Box::new(move |rewind, info, life| {
-                let service = service
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone();
-                tokio::spawn(async move {
-                    serve_connection(rewind, info, service, header_timeout, life.stopping()).await;
-                    drop(life);
-                });
-            }),
-        });
+        let host = Arc::new(self.host(service, None));
         accept(listener, stop, move |stream, info, life| {
-            tokio::spawn(Front::new(stream, info, Arc::clone(&host), life));
+            tokio::spawn(Front::new(
+                stream,
+                Vec::new(),
+                info,
+                Arc::clone(&host),
+                life,
+            ));
         })
         .await;
         Ok(())
+    }
+
+    /// As [`serve`](Self::serve), for one of several processes behind one port: connections come
+    /// from the process that accepts them, and those whose next request belongs to a session of
+    /// another process go back to it. The ids of sessions begin with the two characters by which
+    /// that process tells whose they are.
+    ///
+    /// A connection that is not used for the engine's path alone is closed after its first other
+    /// request, since only the engine itself looks whose each request is.
+    ///
+    /// # Errors
+    ///
+    /// If the engine [generates its ids](crate::EngineConfig::generate_id) in another way.
+    ///
+    /// *Cancel safety:* as for [`serve`].
+    pub async fn serve_intake<S, R>(
+        &self,
+        intake: Arc<dyn Intake>,
+        service: S,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()>
+    where
+        S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if self.config().generate_id.is_some() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a worker cannot use `generate_id`: session ids tell which worker made them",
+            ));
+        }
+        // The same prefix again, if this is the second call.
+        self.core.session_prefix.set(intake.session_prefix()).ok();
+        let host = Arc::new(self.host(service, Some(Arc::clone(&intake))));
+        let (life, ending) = Life::new();
+        intake.begin();
+        let mut reports = tokio::time::interval(REPORT_INTERVAL);
+        let mut reported = 0;
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let arrival = tokio::select! {
+                arrival = intake.next() => arrival,
+                _ = reports.tick() => {
+                    let sessions = self.clients_count();
+                    if sessions != reported {
+                        reported = sessions;
+                        intake.report(sessions);
+                    }
+                    continue;
+                }
+                () = &mut stop => break,
+            };
+            let Some(arrival) = arrival else {
+                // The other process has gone; the clients that are here can still be served.
+                stop.await;
+                break;
+            };
+            match arrived(arrival) {
+                Ok((stream, read, info)) => {
+                    let front = Front::new(stream, read, info, Arc::clone(&host), life.clone());
+                    tokio::spawn(front);
+                }
+                Err(error) => tracing::debug!(%error, "a connection went before it was served"),
+            }
+        }
+        ending.end(life).await;
+        Ok(())
+    }
+
+    fn host<S, R>(&self, service: S, intake: Option<Arc<dyn Intake>>) -> Host<A>
+    where
+        S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let rules = Rules {
+            header_timeout: self.config().header_timeout,
+            keep_alive: intake.is_none(),
+        };
+        let service = Mutex::new(service); // only because a service need not be `Sync`
+        let elsewhere = move |rewind, info, life: Life| {
+            let service = service
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            tokio::spawn(async move {
+                serve_by(rewind, info, service, rules, life.stopping()).await;
+                drop(life);
+            });
+        };
+        Host {
+            engine: self.clone(),
+            elsewhere: Box::new(elsewhere),
+            intake,
+        }
+    }
+}
+
+/// A connection that another process accepted.
+fn arrived(arrival: Arrival) -> io::Result<(TcpStream, Vec<u8>, ConnectionInfo)> {
+    arrival.stream.set_nonblocking(true)?;
+    let stream = TcpStream::from_std(arrival.stream)?;
+    set_nodelay(&stream);
+    let remote = match arrival.remote {
+        Some(remote) => remote,
+        None => stream.peer_addr()?,
+    };
+    let info = ConnectionInfo {
+        remote: Some(remote),
+        secure: false,
+    };
+    Ok((stream, arrival.read, info))
+}
+
+/// Small packets are the rule here; waiting to merge them only adds delay.
+fn set_nodelay(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
 }
 
@@ -127,7 +245,33 @@ struct Stop {
     notify: Arc<Notify>,
 }
 
+/// The end of a server, which its connections are told of.
+struct Ending {
+    stop: Arc<Stop>,
+    waiting: watch::Sender<()>,
+}
+
+impl Ending {
+    /// Has all connections end, and waits for them.
+    async fn end(self, life: Life) {
+        self.stop.now.store(true, Ordering::Release);
+        self.stop.notify.notify_waiters();
+        drop(life);
+        self.waiting.closed().await;
+    }
+}
+
 impl Life {
+    fn new() -> (Self, Ending) {
+        let stop = Arc::new(Stop::default());
+        let (waiting, served) = watch::channel(());
+        let life = Self {
+            stop: Arc::clone(&stop),
+            _served: served,
+        };
+        (life, Ending { stop, waiting })
+    }
+
     /// Whether connections are to end when they have answered what they were asked.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.now.load(Ordering::Acquire)
@@ -156,12 +300,7 @@ async fn accept(
     stop: impl Future<Output = ()>,
     take: impl Fn(TcpStream, ConnectionInfo, Life),
 ) {
-    let stopping = Arc::new(Stop::default());
-    let (waiting, served) = watch::channel(());
-    let life = Life {
-        stop: Arc::clone(&stopping),
-        _served: served,
-    };
+    let (life, ending) = Life::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -170,10 +309,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, remote)) => {
-                // Small packets are the rule here; waiting to merge them only adds delay.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY could not be set");
-                }
+                set_nodelay(&stream);
                 let info = ConnectionInfo {
                     remote: Some(remote),
                     secure: false,
@@ -188,10 +324,7 @@ async fn accept(
         }
     }
     drop(listener);
-    stopping.now.store(true, Ordering::Release);
-    stopping.notify.notify_waiters();
-    drop(life);
-    waiting.closed().await;
+    ending.end(life).await;
 }
 
 /// Serves one connection, such as a TLS stream, until it ends, becomes a WebSocket, or `stop`
@@ -201,6 +334,35 @@ pub async fn serve_connection<I, S, R>(
     info: ConnectionInfo,
     service: S,
     header_timeout: Duration,
+    stop: impl Future<Output = ()>,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let rules = Rules {
+        header_timeout,
+        keep_alive: true,
+    };
+    serve_by(io, info, service, rules, stop).await;
+}
+
+/// What is asked of a connection that hyper serves.
+#[derive(Clone, Copy)]
+struct Rules {
+    header_timeout: Duration,
+    /// Whether there may be more than one request.
+    keep_alive: bool,
+}
+
+async fn serve_by<I, S, R>(
+    io: I,
+    info: ConnectionInfo,
+    service: S,
+    rules: Rules,
     stop: impl Future<Output = ()>,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -220,7 +382,8 @@ pub async fn serve_connection<I, S, R>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(rules.header_timeout)
+        .keep_alive(rules.keep_alive)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);

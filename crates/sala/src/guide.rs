@@ -1,7 +1,8 @@
 //! The pages of `docs/guide`, whose Rust is compiled and run by the documentation tests.
 
 macro_rules! pages {
-    ($($name:ident $file:literal;)*) => {$(
+    ($($(#[$when:meta])? $name:ident $file:literal;)*) => {$(
+        $(#[$when])?
         #[doc = include_str!(concat!("../../../docs/guide/", $file))]
         mod $name {}
     )*};
@@ -21,4 +22,6 @@ pages! {
     cluster "cluster.md";
     options "options.md";
     deploying "deploying.md";
+    #[cfg(target_os = "linux")]
+    processes "processes.md";
 }

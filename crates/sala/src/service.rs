@@ -1,16 +1,21 @@
 //! The server behind HTTP: as a tower service, as a layer, or on a port of its own.
 
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
-use sala_engine::{EngineBody, Otherwise};
+use hyper::body::Incoming;
+use sala_engine::intake::{Intake, Leave};
+use sala_engine::{Drain, EngineBody, Otherwise};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -134,6 +139,52 @@ impl Server {
         self.engine().serve(listener, self.service(), stop).await
     }
 
+    /// Serves as one of several processes behind one port, until the process that accepts the
+    /// connections asks this one to leave: then clients are let go of within the time that it says.
+    /// Requests that are not under the server's path are answered with 404; see
+    /// [`serve_intake_beside`](Self::serve_intake_beside) for others.
+    ///
+    /// The intake is that of a worker of `sala-cluster`. Give the server the worker's backend too,
+    /// so that rooms reach the clients of the other workers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::serve_intake`](sala_engine::Engine::serve_intake).
+    ///
+    /// *Cancel safety:* as [`listen`](Self::listen).
+    pub async fn serve_intake(&self, intake: Arc<dyn Intake>) -> io::Result<()> {
+        self.serve_intake_beside(intake, self.service()).await
+    }
+
+    /// As [`serve_intake`](Self::serve_intake), with a service that has this server in it, such as
+    /// [`layer`](Self::layer) makes of a router.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve_intake`](Self::serve_intake).
+    ///
+    /// *Cancel safety:* as [`listen`](Self::listen).
+    pub async fn serve_intake_beside<S, R>(
+        &self,
+        intake: Arc<dyn Intake>,
+        service: S,
+    ) -> io::Result<()>
+    where
+        S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.await_cluster().await?;
+        let leave = intake.leave();
+        let stop = async {
+            let drain = drain(leave.await, self.engine().clients_count());
+            self.close_gracefully(drain).await;
+        };
+        self.engine().serve_intake(intake, service, stop).await
+    }
+
     /// The server as a tower service, which answers requests that are not under its path with 404.
     #[must_use]
     pub fn service(&self) -> ServerService {
@@ -192,6 +243,17 @@ impl Server {
             client_files::respond(file, request.method(), request.headers());
         headers.extend(cors);
         Some(reply(status, headers, body))
+    }
+}
+
+/// Lets go of this many clients evenly over the time that is given.
+fn drain(leave: Leave, clients: usize) -> Drain {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let steps = leave.spread.as_millis() / PAUSE.as_millis() + 1;
+    Drain {
+        grace: leave.grace,
+        batch: clients.div_ceil(steps as usize).max(1),
+        pause: PAUSE,
     }
 }
 

@@ -4,6 +4,7 @@
 //! single-threaded runtime. `ECHO=value` has the echo decode its payload to a value and encode it again,
 //! rather than pass it on. `REDIS`, a URL, makes it one node of a cluster, over the adapter that `ADAPTER` names:
 //! `classic` (the default), `sharded` or `streams`.
+//! `PROCESSES` makes it so many worker processes behind that port.
 
 use std::net::Ipv4Addr;
 
@@ -23,7 +24,30 @@ fn main() -> std::io::Result<()> {
     if let Some(workers) = workers {
         runtime.worker_threads(workers);
     }
-    runtime.enable_all().build()?.block_on(serve(port))
+    let runtime = runtime.enable_all().build()?;
+    #[cfg(target_os = "linux")]
+    if let Some(processes) = number("PROCESSES") {
+        return runtime.block_on(serve_processes(processes, port));
+    }
+    runtime.block_on(serve(port))
+}
+
+#[cfg(target_os = "linux")]
+async fn serve_processes(count: usize, port: u16) -> std::io::Result<()> {
+    use sala_cluster::Role;
+    match sala_cluster::role().await? {
+        Role::Primary(primary) => primary
+            .workers(count)
+            .listen(format!("127.0.0.1:{port}"))
+            .run()
+            .await
+            .map_err(std::io::Error::other),
+        Role::Worker(worker) => {
+            let io = Server::builder().adapter(worker.backend()).build();
+            handlers(&io);
+            io.serve_intake(worker.intake()).await
+        }
+    }
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -32,6 +56,11 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 async fn serve(port: u16) -> std::io::Result<()> {
     let io = server().await.map_err(std::io::Error::other)?;
+    handlers(&io);
+    io.listen((Ipv4Addr::LOCALHOST, port)).await
+}
+
+fn handlers(io: &Server) {
     if std::env::var("ECHO").is_ok_and(|echo| echo == "value") {
         io.on("echo", async |_socket: Socket, payload: Value| payload);
     } else {
@@ -49,7 +78,6 @@ async fn serve(port: u16) -> std::io::Result<()> {
             socket.nsp().to(room).emit("msg", &(payload,))
         },
     );
-    io.listen((Ipv4Addr::LOCALHOST, port)).await
 }
 
 async fn server() -> Result<Server, BackendError> {

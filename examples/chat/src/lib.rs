@@ -5,7 +5,7 @@ mod page;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use page::{asked_to_stop, serve};
+pub use page::{asked_to_stop, serve, serve_intake};
 use sala::{Attempt, DisconnectReason, Error, HandlerResult, Refused, Server, Socket};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;

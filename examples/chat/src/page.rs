@@ -3,12 +3,14 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
+use sala::engine::intake::Intake;
 use sala::{Drain, Server};
 use tokio::net::TcpListener;
 use tower_layer::Layer;
@@ -32,6 +34,16 @@ pub async fn serve(
     };
     let page = io.layer().layer(Page::new(io));
     io.engine().serve(listener, page, stop).await
+}
+
+/// As [`serve`], for one of several processes behind one port.
+///
+/// # Errors
+///
+/// If the broker of the cluster refuses this server.
+pub async fn serve_intake(intake: Arc<dyn Intake>, io: &Server) -> io::Result<()> {
+    let page = io.layer().layer(Page::new(io));
+    io.serve_intake_beside(intake, page).await
 }
 
 /// Resolves on Ctrl-C, and where there is one on SIGTERM. Listens from the call on, not from the first poll.

@@ -21,6 +21,17 @@ pub(super) fn apply(shared: &Arc<Shared>, delivery: Delivery) {
     match delivery {
         Delivery::Message { envelope, offset } => message(shared, envelope, offset),
         Delivery::Malformed { source, error } => shared.malformed(&source, &error),
+        Delivery::Logged {
+            namespace,
+            number,
+            offset,
+        } => {
+            // One that has been left is no longer waited for.
+            if let Some(namespace) = shared.namespace(&namespace) {
+                namespace.lane.resolve(number, offset);
+                shared.run_lane(&namespace);
+            }
+        }
         Delivery::Foreign => shared.counters.ignored.add(1),
         Delivery::Lost { reason } => shared.lost(&reason),
     }

@@ -64,9 +64,11 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn new(shared: &'a Shared, entries: Vec<Entry>) -> Self {
-        let parts = entries
-            .into_iter()
-            .map(|entry| (Parcel::new(entry.envelope), entry.ticket));
+        let parts = entries.into_iter().map(|entry| {
+            let mut parcel = Parcel::new(entry.envelope);
+            parcel.logged = entry.ticket.logged;
+            (parcel, entry.ticket)
+        });
         let (parcels, tickets) = parts.unzip();
         Self {
             shared,

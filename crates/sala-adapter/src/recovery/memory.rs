@@ -166,19 +166,19 @@ impl<P: Clone, D> MemoryStore<P, D> {
             self.forget_session(&pid);
             return None;
         }
-        let number = offset::decode(offset)?;
-        let seen = self
-            .log
-            .binary_search_by_key(&number, |logged| logged.number)
-            .ok()?;
+        self.find(offset)?;
         let session = self.forget_session(&pid)?;
-        let missed = self
-            .log
-            .range(seen + 1..)
-            .filter(|logged| is_meant(&logged.rooms, &logged.except, &session.rooms))
-            .map(|logged| logged.packet.clone())
-            .collect();
+        let missed = self.missed(&session.rooms, offset)?;
         Some(Restored { session, missed })
+    }
+
+    /// The packets after `offset` that are meant for a socket in these rooms, oldest first. `None`
+    /// if the packet with this offset is not in the log: there may be others that are missing.
+    pub fn missed(&self, rooms: &RoomSet, offset: &str) -> Option<Vec<P>> {
+        let seen = self.find(offset)?;
+        let missed = self.log.range(seen + 1..);
+        let missed = missed.filter(|logged| is_meant(&logged.rooms, &logged.except, rooms));
+        Some(missed.map(|logged| logged.packet.clone()).collect())
     }
 
     /// Removes the sessions and packets that are older than the retention.
@@ -209,6 +209,14 @@ impl<P: Clone, D> MemoryStore<P, D> {
             packets: self.log.len(),
             packet_bytes: self.log_bytes,
         }
+    }
+
+    /// Where the packet with this offset is in the log.
+    fn find(&self, offset: &str) -> Option<usize> {
+        let number = offset::decode(offset)?;
+        self.log
+            .binary_search_by_key(&number, |logged| logged.number)
+            .ok()
     }
 
     fn has_expired(&self, at: Instant, now: Instant) -> bool {

@@ -394,7 +394,8 @@ impl<A: App> Engine<A> {
             return Err(Refused::new(error, ErrorContext::UnsupportedRevision));
         }
         let Some(generate) = &config.generate_id else {
-            return Ok(Sid::random());
+            let prefix = self.core.session_prefix.get();
+            return Ok(prefix.map_or_else(Sid::random, |prefix| Sid::with_prefix(*prefix)));
         };
         generate(Arc::clone(request)).await.map_err(|error| {
             tracing::error!(%error, "session id generation failed; the handshake is refused");

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::UPGRADE;
 use http::{Method, Response, StatusCode};
+use sala_engine_proto::Query;
+use sala_engine_proto::intake::Arrival;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -40,6 +42,8 @@ pub(super) struct Connection<A: App> {
     io: Option<TcpStream>,
     /// What was read and not used: part of a head, or requests behind the one that is handled.
     leftover: Vec<u8>,
+    /// No request has been started.
+    fresh: bool,
     state: State,
 }
 
@@ -113,6 +117,7 @@ impl<A: App> Connection<A> {
     /// A new connection, whose first head is to come before `deadline`.
     pub(super) fn new(
         io: TcpStream,
+        read: Vec<u8>,
         info: ConnectionInfo,
         host: Arc<Host<A>>,
         life: Life,
@@ -123,11 +128,12 @@ impl<A: App> Connection<A> {
             life,
             info,
             io: Some(io),
-            leftover: Vec::new(),
             state: State::Waiting(Waiting {
                 deadline,
-                unseen: false,
+                unseen: !read.is_empty(),
             }),
+            leftover: read,
+            fresh: true,
         }
     }
 
@@ -187,6 +193,7 @@ impl<A: App> Connection<A> {
                 Step::Again
             }
             Err(NoHead::Foreign) => self.hand_over(),
+            Err(NoHead::Elsewhere) => self.pass_on(),
             Err(NoHead::Refused(status)) => self.refuse(status, cx),
         }
     }
@@ -198,14 +205,14 @@ impl<A: App> Connection<A> {
         };
         let before = self.leftover.len();
         let leftover = &mut self.leftover;
-        let host = &self.host;
+        let (host, fresh) = (&self.host, self.fresh);
         let found = with_buffers(|buffers| {
             let read = ready!(poll_read(io, cx, buffers.room()))?;
             if before > 0 {
                 leftover.extend_from_slice(read);
                 return Poll::Ready(io::Result::Ok(None));
             }
-            let found = accept(read, host);
+            let found = accept(read, host, fresh);
             let used = found.as_ref().map_or(0, |accepted| accepted.used);
             *leftover = read[used..].to_vec();
             Poll::Ready(Ok(Some(found)))
@@ -222,7 +229,7 @@ impl<A: App> Connection<A> {
 
     /// Looks at what is left over.
     fn look(&mut self) -> Result<Accepted, NoHead> {
-        let found = accept(&self.leftover, &self.host);
+        let found = accept(&self.leftover, &self.host, self.fresh);
         if let Ok(accepted) = &found {
             self.leftover = self.leftover[accepted.used..].to_vec();
         }
@@ -241,6 +248,7 @@ impl<A: App> Connection<A> {
             arriving,
             ..
         } = accepted;
+        self.fresh = false;
         let mut parts = head.parts;
         let mut fate = Fate {
             manner: Manner {
@@ -461,6 +469,23 @@ impl<A: App> Connection<A> {
         Step::Done
     }
 
+    /// Gives the connection to the process that owns the session of the next request, which has not
+    /// been touched.
+    fn pass_on(&mut self) -> Step {
+        let read = std::mem::take(&mut self.leftover);
+        if let (Some(io), Some(intake)) = (self.io.take(), &self.host.intake) {
+            match io.into_std() {
+                Ok(stream) => intake.pass_on(Arrival {
+                    stream,
+                    read,
+                    remote: self.info.remote,
+                }),
+                Err(error) => tracing::error!(%error, "a connection could not be passed on"),
+            }
+        }
+        Step::Done
+    }
+
     /// Gives the connection to the server behind, with what was read.
     fn hand_over(&mut self) -> Step {
         if let Some(io) = self.io.take() {
@@ -490,8 +515,14 @@ fn poll_read<'b>(
 }
 
 /// Takes a request that `input` begins with.
-fn accept<A: App>(input: &[u8], host: &Host<A>) -> Result<Accepted, NoHead> {
+fn accept<A: App>(input: &[u8], host: &Host<A>, fresh: bool) -> Result<Accepted, NoHead> {
     let head = head::parse(input, |target| host.engine.config().path.is_exactly(target))?;
+    if let Some(intake) = &host.intake {
+        let query = Query::parse(head.parts.uri.query().unwrap_or(""));
+        if !intake.is_ours(fresh, query.sid.as_deref()) {
+            return Err(NoHead::Elsewhere);
+        }
+    }
     let mut rest = &input[head.len..];
     let (body, arriving) = body::begin(head.framing, &mut rest)
         .map_err(|_| NoHead::Refused(StatusCode::BAD_REQUEST))?;

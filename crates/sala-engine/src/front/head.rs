@@ -23,6 +23,8 @@ pub enum NoHead {
     Partial,
     /// Nothing for us: another target, another version of HTTP, something unusual or malformed.
     Foreign,
+    /// Ours by its path, but its session lives in another process.
+    Elsewhere,
     /// Ours, and to be refused; where its body ends is not known.
     Refused(StatusCode),
 }

@@ -29,12 +29,15 @@ use crate::app::App;
 use crate::engine::Engine;
 use crate::request::ConnectionInfo;
 use crate::serve::Life;
+use sala_engine_proto::intake::Intake;
 
 /// What all connections of a listener share.
 pub(crate) struct Host<A: App> {
     pub(crate) engine: Engine<A>,
     /// Serves connections whose requests are not for the engine.
     pub(crate) elsewhere: Box<dyn Fn(Rewind, ConnectionInfo, Life) + Send + Sync>,
+    /// Where connections come from and go back to, if this process is one of several.
+    pub(crate) intake: Option<Arc<dyn Intake>>,
 }
 
 pin_project! {
@@ -54,7 +57,14 @@ pin_project! {
 }
 
 impl<A: App> Front<A> {
-    pub(crate) fn new(io: TcpStream, info: ConnectionInfo, host: Arc<Host<A>>, life: Life) -> Self {
+    /// A connection of which something has been read already, or nothing.
+    pub(crate) fn new(
+        io: TcpStream,
+        read: Vec<u8>,
+        info: ConnectionInfo,
+        host: Arc<Host<A>>,
+        life: Life,
+    ) -> Self {
         let deadline = Instant::now() + host.engine.config().header_timeout;
         Self {
             stop: life.stop_begins(),
@@ -62,7 +72,7 @@ impl<A: App> Front<A> {
             armed: deadline,
             registered: false,
             listening: false,
-            connection: Connection::new(io, info, host, life, deadline),
+            connection: Connection::new(io, read, info, host, life, deadline),
         }
     }
 }

@@ -5,4 +5,5 @@
 mod common;
 mod front;
 mod hosts;
+mod intake;
 mod sessions;

@@ -1,0 +1,87 @@
+//! The session that a request names, found in its first line.
+
+use sala_engine_proto::Query;
+
+/// The longest first line that is looked at: no head may be longer either.
+pub(crate) const MAX_LINE: usize = 16 << 10;
+
+/// What the first bytes of a connection tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// The first line is not complete.
+    Partial,
+    /// The id of the session that the request belongs to, as it was sent. None for a handshake, for
+    /// any other request, and for what is no HTTP: any worker will know the answer.
+    Session(Option<String>),
+}
+
+/// Looks at the beginning of a request. Only the query of the first line counts, by the rule by
+/// which the worker reads it: the reference looks for `sid=` in the whole head, where a cookie or a
+/// referer may have one too.
+pub(crate) fn look(input: &[u8]) -> Seen {
+    if input.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
+        return Seen::Session(None);
+    }
+    let Some(end) = memchr::memchr(b'\n', input) else {
+        return if input.len() < MAX_LINE {
+            Seen::Partial
+        } else {
+            Seen::Session(None)
+        };
+    };
+    Seen::Session(session(&input[..end]))
+}
+
+fn session(line: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(line).ok()?;
+    let target = line.split(' ').nth(1)?;
+    let (_, query) = target.split_once('?')?;
+    let query = query.split('#').next()?;
+    Query::parse(query).sid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_found_in_the_query_and_nowhere_else() {
+        let table: &[(&str, Option<&str>)] = &[
+            (
+                "GET /socket.io/?EIO=4&transport=polling&sid=abc HTTP/1.1",
+                Some("abc"),
+            ),
+            ("POST /socket.io/?sid=a&sid=b&t=1 HTTP/1.1", Some("b")),
+            ("GET /?s%69d=a%62c HTTP/1.0", Some("abc")),
+            ("GET /socket.io/?EIO=4&transport=polling HTTP/1.1", None),
+            ("GET /socket.io/?sid= HTTP/1.1", None),
+            ("GET /sid=abc HTTP/1.1", None),
+            ("GET /?a=b#sid=c HTTP/1.1", None),
+            ("GET", None),
+            ("", None),
+            ("\u{16}\u{3}\u{1}", None),
+        ];
+        for (line, expected) in table {
+            let head = format!("{line}\r\nCookie: sid=AAAAAAAAAAAAAAAAAAAA\r\n\r\n");
+            assert_eq!(
+                look(head.as_bytes()),
+                Seen::Session(expected.map(str::to_owned))
+            );
+            let end = line.len() + 2;
+            for at in 1..end {
+                let partial = look(&head.as_bytes()[..at]);
+                let early = !head.as_bytes()[0].is_ascii_uppercase();
+                assert_eq!(partial == Seen::Partial, !early, "{line} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_waited_for() {
+        let mut line = b"GET /?sid=".to_vec();
+        line.resize(MAX_LINE - 1, b'a');
+        assert_eq!(look(&line), Seen::Partial);
+        line.push(b'a');
+        assert_eq!(look(&line), Seen::Session(None));
+    }
+}

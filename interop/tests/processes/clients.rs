@@ -1,0 +1,123 @@
+//! Official clients against four workers.
+
+use std::time::Duration;
+
+use sala_interop::{node, project_dir};
+use sala_testkit::{Child, within_long};
+use serde_json::json;
+
+use crate::support::cluster;
+
+async fn run(server: &Child, args: &[&str], seconds: u64) -> String {
+    let mut script = node(&project_dir().join("clients/cluster.js")).listeners(0);
+    for arg in args {
+        script = script.arg(arg.replace("URL", &format!("http://{}", server.addr())));
+    }
+    let mut script = script.start().await;
+    let limit = Duration::from_secs(seconds);
+    let status = within_long(limit, "the clients to end", script.exit()).await;
+    assert!(status.success(), "clients failed:\n{}", script.log());
+    script.log()
+}
+
+/// Rooms, bytes, acknowledgements, fetchSockets, server-side events, joins, leaves and disconnects.
+mod everything_an_adapter_does_works_between_workers {
+    use super::*;
+
+    #[tokio::test]
+    async fn over_polling() {
+        run(&cluster(json!({})).await, &["rooms", "polling", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn over_websocket() {
+        run(
+            &cluster(json!({})).await,
+            &["rooms", "websocket", "URL"],
+            40,
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn through_the_upgrade() {
+        run(&cluster(json!({})).await, &["rooms", "upgrade", "URL"], 40).await;
+    }
+}
+
+/// Two workers of ours, two official ones under Node.js, one primary.
+mod official_workers_and_ours_are_one_server {
+    use super::*;
+
+    async fn mixed(json: bool) -> Child {
+        cluster(json!({ "workers": 2, "node": 2, "json": json })).await
+    }
+
+    #[tokio::test]
+    async fn over_polling() {
+        run(&mixed(false).await, &["rooms", "polling", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn over_websocket() {
+        run(&mixed(false).await, &["rooms", "websocket", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn through_the_upgrade() {
+        run(&mixed(false).await, &["rooms", "upgrade", "URL"], 40).await;
+    }
+
+    /// Between Node.js workers too, JSON makes objects of bytes.
+    #[tokio::test]
+    async fn with_messages_as_lines_of_json_all_but_bytes_arrives() {
+        run(&mixed(true).await, &["rooms-of-text", "upgrade", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn an_official_worker_that_is_killed_is_replaced() {
+        let server = mixed(false).await;
+        let mut clients = crate::support::clients_on_different_workers(server.addr(), 4).await;
+        let (mut killed, number, pid) = clients.pop().unwrap();
+        assert_eq!(number, 4);
+        crate::support::signal("KILL", pid).await;
+        killed.gone().await;
+        let again = async {
+            loop {
+                let numbers = clients[0].0.ask(json!(["numbers"])).await;
+                if numbers.as_array().is_some_and(|numbers| numbers.len() == 3) {
+                    return;
+                }
+            }
+        };
+        within_long(Duration::from_secs(30), "its successor to answer", again).await;
+    }
+}
+
+/// `CLIENTS` and `ROLLS` say how many; the figures in the guide are of 1000 and 20.
+#[tokio::test]
+async fn reloads_under_load_lose_nothing_repeat_nothing_and_keep_the_order() {
+    let setting = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
+    let folder = tempfile::tempdir().unwrap();
+    let control = folder.path().join("control");
+    let server = cluster(json!({ "control": control, "spread_ms": 300 })).await;
+    let control = control.to_str().unwrap();
+    let command = env!("CARGO_BIN_EXE_cluster-fixture");
+    let (clients, rolls) = (setting("CLIENTS", "60"), setting("ROLLS", "3"));
+    let log = run(
+        &server,
+        &["rolls", &clients, &rolls, "URL", command, "reload", control],
+        550,
+    )
+    .await;
+    println!("{log}");
+}
+
+/// The clients of a worker that is killed are on other workers within a second, and no other client
+/// notices anything.
+#[tokio::test]
+async fn a_killed_worker_takes_only_its_own_clients_along_and_they_are_back_within_a_second() {
+    let server = cluster(json!({})).await;
+    let log = run(&server, &["kill", "40", "URL"], 60).await;
+    println!("{log}");
+}

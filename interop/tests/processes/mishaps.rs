@@ -1,0 +1,113 @@
+//! Workers that hang, flood, or talk nonsense.
+
+use std::time::{Duration, Instant};
+
+use sala_testkit::{within, within_long};
+use serde_json::{Value, json};
+
+use crate::support::{Client, clients_on_different_workers, cluster, fixture, logged};
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_replaced_and_holds_nobody_up() {
+    let server = cluster(json!({ "workers": 3, "hang_ms": 1500 })).await;
+    let mut clients = clients_on_different_workers(server.addr(), 3).await;
+    let (mut hanging, ..) = clients.remove(0);
+    hanging.emit(json!(["hang", 60_000])).await;
+    // The others go on among themselves meanwhile.
+    let (one, two) = clients.split_at_mut(1);
+    let until = Instant::now() + Duration::from_millis(1200);
+    let mut worst = Duration::ZERO;
+    while Instant::now() < until {
+        let start = Instant::now();
+        one[0].0.emit(json!(["all", "tick", 1])).await;
+        assert_eq!(
+            within("an event", two[0].0.event()).await,
+            json!(["tick", 1])
+        );
+        worst = worst.max(start.elapsed());
+        assert_eq!(one[0].0.event().await, json!(["tick", 1]));
+    }
+    assert!(worst < Duration::from_millis(500), "{worst:?}");
+    logged(&server, "worker hangs").await;
+    within("the hanging worker's client to be cut off", hanging.gone()).await;
+    // A new one takes its seat, and answers with the others.
+    let numbers = async {
+        loop {
+            let numbers = one[0].0.ask(json!(["numbers"])).await;
+            if numbers.as_array().is_some_and(|numbers| numbers.len() == 2) {
+                return;
+            }
+        }
+    };
+    within_long(Duration::from_secs(20), "the successor", numbers).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_floods_is_slowed_down_and_the_others_are_served() {
+    let server = cluster(json!({ "workers": 3, "recovery": false })).await;
+    let mut clients = clients_on_different_workers(server.addr(), 3).await;
+    let (mut flooding, ..) = clients.remove(0);
+    let (one, two) = clients.split_at_mut(1);
+    flooding.emit(json!(["flood", 20_000, 10_000])).await;
+    let mut worst = Duration::ZERO;
+    for i in 0..30 {
+        let start = Instant::now();
+        one[0].0.emit(json!(["all", "tick", i])).await;
+        assert_eq!(
+            within("an event", two[0].0.event()).await,
+            json!(["tick", i])
+        );
+        worst = worst.max(start.elapsed());
+    }
+    println!("slowest event during the flood: {worst:?}");
+    assert!(worst < Duration::from_secs(2), "{worst:?}");
+    let refused = flooding.ask(json!(["whoami"])).await;
+    assert!(refused["worker"].is_u64());
+    assert!(
+        !server.log().contains("are dropped"),
+        "nobody hangs: {}",
+        server.log()
+    );
+}
+
+#[tokio::test]
+async fn frames_that_make_no_sense_are_counted_and_nothing_else_happens() {
+    let server = cluster(json!({ "workers": 2, "mishap": "garble" })).await;
+    logged(&server, "makes no sense").await;
+    let mut clients = clients_on_different_workers(server.addr(), 2).await;
+    let numbers = clients[0].0.ask(json!(["numbers"])).await;
+    assert_eq!(numbers, json!([clients[1].1]));
+}
+
+#[tokio::test]
+async fn a_worker_that_breaks_its_channel_is_replaced() {
+    let server = fixture(&json!({ "workers": 2, "mishap": "break" }))
+        .start()
+        .await;
+    logged(&server, "worker broke its channel").await;
+    let mut client = Client::open(server.addr()).await;
+    assert_eq!(client.ask(json!(["whoami"])).await["worker"], 2);
+}
+
+#[tokio::test]
+async fn requests_do_not_wait_for_a_worker_that_was_killed() {
+    let server = cluster(json!({ "workers": 3 })).await;
+    let mut clients = clients_on_different_workers(server.addr(), 3).await;
+    assert_eq!(count(&clients[1].0.ask(json!(["numbers"])).await), Some(2));
+    clients[0].0.emit(json!(["abort"])).await;
+    clients[0].0.gone().await;
+    logged(&server, "worker died").await;
+    // Without the goodbye that the primary says for it, this would take until a timeout of seconds.
+    let start = Instant::now();
+    let numbers = clients[1].0.ask(json!(["numbers"])).await;
+    assert!(count(&numbers).is_some(), "{numbers}");
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+fn count(numbers: &Value) -> Option<usize> {
+    numbers.as_array().map(Vec::len)
+}

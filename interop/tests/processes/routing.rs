@@ -1,0 +1,250 @@
+//! Every request reaches the worker that owns its session.
+
+use sala_testkit::http::{self, Connection};
+use sala_testkit::polling::packets;
+use sala_testkit::ws;
+use serde_json::json;
+
+use crate::support::{
+    Client, POLLING, clients_on_different_workers, cluster, handshake, logged, poll, post,
+    prefixes, session, sessions_of_different_workers, signal,
+};
+
+/// The reference pins a connection to the worker of its first request (H008); a proxy that keeps
+/// connections open for all its clients then sends requests to workers that do not know them.
+#[tokio::test]
+async fn one_connection_carries_the_requests_of_sessions_of_all_workers() {
+    let server = cluster(json!({})).await;
+    let sids = sessions_of_different_workers(server.addr(), 4).await;
+    let mut connection = Connection::open(server.addr()).await;
+    for round in 0..3 {
+        for sid in &sids {
+            let reply = post(&mut connection, sid, if round == 0 { "40" } else { "4x" }).await;
+            if round == 0 {
+                assert_eq!((reply.status, reply.text()), (200, "ok"));
+            }
+            if round == 1 {
+                break;
+            }
+            if round == 0 {
+                let got = packets(&poll(&mut connection, sid).await);
+                assert!(got[0].starts_with("40"), "{got:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_arrives_in_pieces_goes_along_with_its_request() {
+    let server = cluster(json!({})).await;
+    let sids = sessions_of_different_workers(server.addr(), 2).await;
+    let mut connection = Connection::open(server.addr()).await;
+    assert_eq!(post(&mut connection, &sids[0], "40").await.text(), "ok");
+    // Behind a request of the first session: the head and half of the body for the second one.
+    let target = format!("{POLLING}&sid={}", sids[1]);
+    let request = http::request("POST", &target, &[], b"40{\"token\":\"abc\"}");
+    let (head, tail) = request.split_at(request.len() - 7);
+    connection.send(head).await;
+    let mut other = Connection::open(server.addr()).await;
+    assert_eq!(poll(&mut other, &sids[0]).await.status, 200);
+    connection.send(tail).await;
+    assert_eq!(connection.response().await.text(), "ok");
+    let got = packets(&poll(&mut connection, &sids[1]).await);
+    assert!(got[0].starts_with("40"), "{got:?}");
+}
+
+#[tokio::test]
+async fn requests_of_two_workers_in_one_packet_are_answered_in_order() {
+    let server = cluster(json!({})).await;
+    let sids = sessions_of_different_workers(server.addr(), 3).await;
+    let mut connection = Connection::open(server.addr()).await;
+    let requests: Vec<_> = sids
+        .iter()
+        .flat_map(|sid| http::request("POST", &format!("{POLLING}&sid={sid}"), &[], b"40"))
+        .collect();
+    connection.send(requests).await;
+    for _ in &sids {
+        assert_eq!(connection.response().await.text(), "ok");
+    }
+    for sid in &sids {
+        let got = packets(&poll(&mut connection, sid).await);
+        assert!(got[0].starts_with("40"), "{got:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_reaches_the_session_from_a_connection_of_another_worker() {
+    let server = cluster(json!({})).await;
+    let sids = sessions_of_different_workers(server.addr(), 2).await;
+    let mut connection = Connection::open(server.addr()).await;
+    assert_eq!(post(&mut connection, &sids[0], "40").await.text(), "ok");
+    let target = format!("/socket.io/?EIO=4&transport=websocket&sid={}", sids[1]);
+    connection.send(ws::handshake_bytes(&target, &[])).await;
+    let mut socket = ws::Ws::adopt(connection).await.unwrap();
+    socket.text("2probe").await;
+    socket.expect("3probe").await;
+}
+
+#[tokio::test]
+async fn handshakes_on_one_connection_are_spread_too() {
+    let server = cluster(json!({})).await;
+    let mut connection = Connection::open(server.addr()).await;
+    let mut found = std::collections::BTreeSet::new();
+    for _ in 0..8 {
+        let reply = connection.request("GET", POLLING, &[], b"").await;
+        found.insert(session(&reply)[..2].to_owned());
+    }
+    assert_eq!(found.len(), 4, "{found:?}");
+}
+
+#[tokio::test]
+async fn a_page_between_does_not_mislead_what_comes_after() {
+    let server = cluster(json!({})).await;
+    let sids = sessions_of_different_workers(server.addr(), 2).await;
+    let mut connection = Connection::open(server.addr()).await;
+    assert_eq!(post(&mut connection, &sids[0], "40").await.text(), "ok");
+    let page = connection.request("GET", "/", &[], b"").await;
+    assert_eq!(page.status, 404);
+    // Only the engine looks whose each request is, so the connection ends here.
+    assert_eq!(page.header("connection"), Some("close"));
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_knows_is_answered_as_the_reference_does() {
+    let server = cluster(json!({})).await;
+    let unknown = json!({ "code": 1, "message": "Session ID unknown" });
+    for sid in ["AAAAAAAAAAAAAAAAAAAA", "__AAAAAAAAAAAAAAAAAA", "x", "%20"] {
+        let reply = http::get(server.addr(), &format!("{POLLING}&sid={sid}")).await;
+        assert_eq!(
+            (reply.status, reply.json()),
+            (400, unknown.clone()),
+            "{sid}"
+        );
+    }
+    // That of a worker that has died.
+    let mut clients = clients_on_different_workers(server.addr(), 4).await;
+    let (_, worker, pid) = &mut clients[0];
+    let sid = loop {
+        let sid = handshake(server.addr()).await;
+        let status = post(&mut Connection::open(server.addr()).await, &sid, "40").await;
+        assert_eq!(status.text(), "ok");
+        let who = ask_by_polling(server.addr(), &sid).await;
+        if who == *worker {
+            break sid;
+        }
+    };
+    signal("KILL", *pid).await;
+    logged(&server, "worker died").await;
+    let reply = http::get(server.addr(), &format!("{POLLING}&sid={sid}")).await;
+    assert_eq!((reply.status, reply.json()), (400, unknown));
+}
+
+/// Which worker a polling session, just connected, is on.
+async fn ask_by_polling(addr: std::net::SocketAddr, sid: &str) -> u64 {
+    let mut connection = Connection::open(addr).await;
+    let connected = packets(&poll(&mut connection, sid).await);
+    assert!(connected[0].starts_with("40"), "{connected:?}");
+    assert_eq!(
+        post(&mut connection, sid, "420[\"whoami\"]").await.text(),
+        "ok"
+    );
+    let answer = packets(&poll(&mut connection, sid).await);
+    let answer: serde_json::Value = serde_json::from_str(&answer[0][3..]).unwrap();
+    answer[0]["worker"].as_u64().unwrap()
+}
+
+/// J172
+mod new_clients_are_spread {
+    use super::*;
+
+    #[tokio::test]
+    async fn to_the_worker_with_the_fewest_sessions() {
+        let server = cluster(json!({})).await;
+        let found = prefixes(server.addr(), 12).await;
+        assert!(found.values().all(|&count| count == 3), "{found:?}");
+        // Those of one worker leave; new ones fill the gap.
+        let mut clients = clients_on_different_workers(server.addr(), 4).await;
+        assert_eq!(clients.len(), 4);
+        clients.truncate(1);
+    }
+
+    #[tokio::test]
+    async fn to_one_after_the_other() {
+        let server = cluster(json!({ "balance": "round-robin" })).await;
+        let mut order = Vec::new();
+        for _ in 0..8 {
+            order.push(handshake(server.addr()).await[..2].to_owned());
+        }
+        assert_eq!(order[..4], order[4..]);
+        order.truncate(4);
+        order.sort();
+        order.dedup();
+        assert_eq!(order.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn at_random() {
+        let server = cluster(json!({ "balance": "random" })).await;
+        let found = prefixes(server.addr(), 200).await;
+        assert_eq!(found.len(), 4);
+        // 50 each; less than 20 would be a matter of 1 in 10 million.
+        assert!(found.values().all(|&count| count >= 20), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_tells_the_address_of_the_client_and_nobody_else_can() {
+    let trusted = cluster(json!({ "balancers": ["127.0.0.0/8"], "workers": 2 })).await;
+    let mut connection = Connection::open(trusted.addr()).await;
+    let mut bytes = b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 80\r\n".to_vec();
+    bytes.extend(http::request("GET", POLLING, &[], b""));
+    connection.send(bytes).await;
+    let first = session(&connection.response().await);
+    // The address survives when the connection is passed on to the other worker.
+    let second = session(&connection.request("GET", POLLING, &[], b"").await);
+    assert_ne!(first[..2], second[..2]);
+    for sid in [first, second] {
+        assert_eq!(post(&mut connection, &sid, "40").await.text(), "ok");
+        poll(&mut connection, &sid).await;
+        post(&mut connection, &sid, "420[\"whoami\"]").await;
+        let answer = packets(&poll(&mut connection, &sid).await);
+        assert!(answer[0].contains("\"192.0.2.7\""), "{answer:?}");
+    }
+    // Without a header a balancer is refused: it is not set up as it should be.
+    let mut connection = Connection::open(trusted.addr()).await;
+    connection
+        .send(http::request("GET", POLLING, &[], b""))
+        .await;
+    assert!(connection.try_response(false).await.is_err());
+
+    // Others cannot say what they like: it is no HTTP.
+    let server = cluster(json!({ "workers": 1 })).await;
+    let mut connection = Connection::open(server.addr()).await;
+    connection
+        .send("PROXY TCP4 192.0.2.7 192.0.2.8 4000 80\r\n\r\n")
+        .await;
+    assert_eq!(connection.response().await.status, 400);
+}
+
+#[tokio::test]
+async fn slow_and_strange_beginnings_do_no_harm() {
+    let server = cluster(json!({ "workers": 2 })).await;
+    let mut slow = Connection::open(server.addr()).await;
+    let request = http::request("GET", POLLING, &[], b"");
+    for byte in &request {
+        slow.send([*byte]).await;
+    }
+    session(&slow.response().await);
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\0\0\0\0",
+        b"GET\r\n\r\n",
+    ] {
+        let mut connection = Connection::open(server.addr()).await;
+        connection.send(garbage).await;
+        connection.finish_sending().await;
+        connection.rest().await;
+    }
+    let mut client = Client::open(server.addr()).await;
+    assert!(client.ask(json!(["whoami"])).await["worker"].is_u64());
+}
