@@ -31,7 +31,7 @@ pub fn bytes(bytes: &[u8]) -> Value {
     json!({"$bin": STANDARD.encode(bytes)})
 }
 
-/// The bytes, if the value is what [`bytes`] writes.
+/// The bytes, if the value is what [`bytes()`] writes.
 pub fn as_bytes(value: &Value) -> Option<Vec<u8>> {
     if let Some(length) = value.get("$fill").and_then(Value::as_u64) {
         return Some(filler(usize::try_from(length).ok()?).collect());
