@@ -13,20 +13,17 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use pin_project_lite::pin_project;
-use sala_engine_proto::ws::Reader;
-use sala_engine_proto::ws::deflate::{Agreed, Deflater, Inflater};
-use sala_engine_proto::{Action, CloseReason, Frame, PacketType, Revision, Session, Transport};
-use tokio::sync::oneshot;
+use sala_engine_proto::{Action, CloseReason, Frame, PacketType, Session, Transport};
 use tokio::time::Sleep;
 
 use super::handle::{ConnectionEvent, SessionHandle};
-use super::mailbox::{CloseRequest, Incoming, PollReply};
+use super::lane::{Lane, Opening, Probe};
+use super::mailbox::{CloseRequest, Incoming};
 use super::protocol::{Farewell, Protocol, control};
 use super::running::{BoxFuture, Progress, Running, Scope};
-use crate::DeflateConfig;
 use crate::app::{App, Connection};
-use crate::transport::io::{Upgraded, Upgrading};
-use crate::transport::websocket::{Flow, Read, WebSocket};
+use crate::transport::io::Upgraded;
+use crate::transport::websocket::{Flow, Read};
 
 /// How many rounds a task makes before it lets others run.
 const ROUNDS: usize = 4;
@@ -65,58 +62,6 @@ enum Stage {
     /// The session is over; its unfinished handlers are not. The future ends when the server's
     /// patience does.
     Lingering(BoxFuture),
-}
-
-/// The session's transport.
-enum Lane {
-    /// The HTTP server has yet to hand over the connection.
-    Opening(Box<Opening>),
-    Polling(Option<oneshot::Sender<PollReply>>),
-    WebSocket(Box<WebSocket>),
-    Gone,
-}
-
-/// A WebSocket that is being opened.
-pub(crate) struct Opening {
-    pub(crate) upgrade: Upgrading,
-    pub(crate) wrap: WrapWebSocket,
-    pub(crate) open_packet: Frame,
-}
-
-/// Makes a WebSocket of a connection that the HTTP server handed over.
-pub(crate) struct WrapWebSocket {
-    pub(crate) max_message: usize,
-    pub(crate) deflate: Option<(Agreed, DeflateConfig)>,
-    pub(crate) revision: Revision,
-    pub(crate) base64: bool,
-}
-
-impl WrapWebSocket {
-    pub(crate) fn wrap(self, upgraded: Upgraded) -> WebSocket {
-        let Upgraded { io, early } = upgraded;
-        let (inflater, deflater) = match &self.deflate {
-            Some((agreed, config)) => (
-                Some(Inflater::new(agreed)),
-                Some(Deflater::new(agreed, config)),
-            ),
-            None => (None, None),
-        };
-        let reader = Reader::new(self.max_message, inflater);
-        WebSocket::new(
-            io,
-            early,
-            reader,
-            deflater.map(Box::new),
-            self.revision,
-            self.base64,
-        )
-    }
-}
-
-/// A WebSocket that wants to take over from polling.
-struct Probe {
-    socket: Box<WebSocket>,
-    answer: VecDeque<Frame>,
 }
 
 /// What others left for a round of work.
@@ -660,21 +605,10 @@ impl<A: App> Live<A> {
     }
 }
 
-impl Lane {
-    /// Whether a close can reach the peer now.
-    fn is_ready_to_close(&self) -> bool {
-        match self {
-            Self::Polling(slot) => slot.is_some(),
-            Self::WebSocket(socket) => socket.is_idle(),
-            Self::Opening(_) => false,
-            Self::Gone => true,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::websocket::WebSocket;
 
     struct Nothing;
 
