@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::DEFAULT_BROADCAST_TIMEOUT;
 use super::ack::Pending;
+use super::broadcast::ask;
 use crate::cluster::{Link, report};
 use crate::error::{Error, ErrorKind};
 use crate::namespace::Namespace;
@@ -75,7 +76,9 @@ impl Namespace {
         let Some(link) = self.inner.link() else {
             return self.obey(&command, target);
         };
-        self.obey_in_order(command.clone(), target.clone());
+        let (nsp, own, meant) = (self.clone(), command.clone(), target.clone());
+        // Not before they have what was sent to them before.
+        link.in_order(move || nsp.obey(&own, &meant));
         if !target.flags.local
             && let Err(error) = link.adapter.command(command, target)
         {
@@ -84,25 +87,13 @@ impl Namespace {
         }
     }
 
-    /// Does something with the sockets of this server that are meant, once they have what was sent to
-    /// them before.
-    pub(crate) fn obey_in_order(&self, command: Command, target: Target) {
-        match self.inner.link() {
-            Some(link) => {
-                let nsp = self.clone();
-                link.in_order(move || nsp.obey(&command, &target));
-            }
-            None => self.obey(&command, &target),
-        }
-    }
-
     /// Does something with the sockets of this server that are meant.
-    fn obey(&self, command: &Command, target: &Target) {
+    pub(crate) fn obey(&self, command: &Command, target: &Target) {
         for socket in self.select(target) {
             match command {
                 Command::Join(rooms) => socket.join(rooms),
                 Command::Leave(rooms) => rooms.iter().for_each(|room| socket.leave(room)),
-                Command::Disconnect { close } => socket.disconnect(*close),
+                Command::Disconnect { close } => socket.disconnect_now(*close),
             }
         }
     }
@@ -147,7 +138,7 @@ impl Namespace {
         sockets.retain(|socket| socket.await_ack(id, sink.clone()).is_ok());
         let asked = sockets.len();
         forget_later(&sockets, id, target);
-        self.ask_in_order(&sockets, &event, frame, target.flags.volatile);
+        ask(&sockets, &event, &frame, target.flags.volatile);
         asked
     }
 }
