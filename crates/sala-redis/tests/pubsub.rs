@@ -34,6 +34,7 @@ for_each_backend! {
     messages_arrive_in_the_order_in_which_they_were_sent => order;
     a_server_is_counted_from_its_first_to_its_last_subscription => counting;
     a_message_that_is_too_large_is_refused_and_the_others_go => too_large;
+    a_counter_outlives_the_connection_that_redis_closed => idle;
     what_is_no_message_is_reported_with_its_channel => foreign;
     a_link_ends_when_redis_dies_and_hears_again_within_two_seconds => restart;
     a_server_that_is_too_slow_loses_its_link_and_is_told => slow;
@@ -64,6 +65,16 @@ async fn counting<B: Backend>(backend: impl AsyncFn(Redis) -> B) {
 
 async fn too_large<B: Backend>(backend: impl AsyncFn(Redis) -> B) {
     let server = Server::start().await;
+/// Redis closed connections that lay idle (`timeout`), and servers could not be counted any more, until the one for
+/// messages broke as well: every question to the others failed.
+async fn idle<B: Backend>(backend: impl AsyncFn(Redis) -> B) {
+    let server = Server::start().await;
+    let a = Node::start("a", backend(server.url().into()).await).await;
+    let _b = Node::start("b", backend(server.url().into()).await).await;
+    support::close_idle_connections(&server).await;
+    assert_eq!(a.count().await, 2);
+}
+
     let redis = Redis::from(server.url()).max_message_bytes(1000);
     let mut small = Node::start("small", backend(redis).await).await;
     let large = event(&"x".repeat(2000), Target::all());

@@ -149,7 +149,7 @@ mod cluster {
 
     use futures_util::future::join_all;
     use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-    use sala_adapter::BackendError;
+    use sala_adapter::{BackendError, BackendErrorKind};
     use tokio::time::{Instant, sleep};
 
     use super::super::nodes::Nodes;
@@ -328,11 +328,9 @@ mod cluster {
         cmd: &Cmd,
     ) -> Result<Vec<Value>, BackendError> {
         let all = nodes.all();
-        let asked = all.iter().map(async |address| {
-            let node = nodes.node(address).await?;
-            let reply = node.run(doing, cmd).await;
-            reply.inspect_err(|_| nodes.forget(address))
-        });
+        let asked = all
+            .iter()
+            .map(|address| on_node(nodes, doing, address, cmd));
         let (mut values, mut last) = (Vec::new(), None);
         for reply in join_all(asked).await {
             match reply {
@@ -350,3 +348,24 @@ mod cluster {
         }
     }
 }
+
+    /// Runs a command on one node; twice if the connection turns out to be broken: one that lay idle may be gone while
+    /// the node is there.
+    async fn on_node(
+        nodes: &Nodes,
+        doing: &str,
+        address: &Address,
+        cmd: &Cmd,
+    ) -> Result<Value, BackendError> {
+        if let Some(node) = nodes.opened(address) {
+            match node.run(doing, cmd).await {
+                Err(error) if error.kind() == BackendErrorKind::Unreachable => {
+                    nodes.forget(address);
+                }
+                reply => return reply,
+            }
+        }
+        let node = nodes.node(address).await?;
+        let reply = node.run(doing, cmd).await;
+        reply.inspect_err(|_| nodes.forget(address))
+    }

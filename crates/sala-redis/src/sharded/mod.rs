@@ -17,7 +17,7 @@ use self::channels::Channels;
 pub use self::inlet::ShardedInlet;
 pub use self::outlet::ShardedOutlet;
 use crate::Redis;
-use crate::connect::{Commands, Connector, Publisher, Way};
+use crate::connect::{Connector, Publisher, Renewed, Way};
 use crate::numsub;
 
 /// What the errors call it.
@@ -209,7 +209,7 @@ impl Backend for Sharded {
         let mut outlet = self.options.outlet_over(self.connector.clone());
         let counter = ShardCounter {
             channels: self.options.channels(),
-            commands: outlet.commands().await?,
+            commands: Renewed::over(self.connector.clone(), outlet.commands().await?),
         };
         let limit = self.connector.limits().max_message;
         let inlet = ShardedInlet::new(
@@ -229,7 +229,7 @@ impl Backend for Sharded {
 /// Asks Redis how many servers follow a namespace.
 struct ShardCounter {
     channels: Channels,
-    commands: Commands,
+    commands: Arc<Renewed>,
 }
 
 impl Counter for ShardCounter {

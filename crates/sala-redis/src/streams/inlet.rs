@@ -15,7 +15,7 @@ use super::entry::Fields;
 use super::id::StreamId;
 use super::places::Places;
 use super::reader::{Entry, Gap, Handed, Pace, Read, Reader, first_id, newest};
-use crate::connect::{Commands, Connector, Incoming, Node, Subscriber, Subscription, too_large};
+use crate::connect::{Connector, Incoming, Node, Renewed, Subscriber, Subscription};
 use crate::error::failed;
 
 /// The half of [`Streams`](super::Streams) that receives.
@@ -25,7 +25,7 @@ pub struct StreamsInlet {
     connector: Connector,
     places: Arc<Mutex<Places>>,
     subscriber: Subscriber,
-    commands: Commands,
+    commands: Arc<Renewed>,
     readers: HashMap<String, Reader>,
     readings: mpsc::Receiver<Handed>,
     readings_sender: mpsc::Sender<Handed>,
@@ -48,7 +48,7 @@ impl StreamsInlet {
         connector: Connector,
         places: Arc<Mutex<Places>>,
         subscriber: Subscriber,
-        commands: Commands,
+        commands: Arc<Renewed>,
     ) -> Self {
         lock(&places).reopen();
         // Each reader holds one reading more, which it has at hand.
@@ -108,7 +108,7 @@ impl StreamsInlet {
     async fn end_of(&self, stream: &str) -> Result<StreamId, BackendError> {
         let doing = "looking at the stream's end";
         let key = stream.as_bytes();
-        let answer = self.commands.run(doing, key, newest(stream)).await?;
+        let answer = self.commands.run(doing, key, &newest(stream)).await?;
         first_id(answer).map_err(|error| failed(doing, stream, error))
     }
 
