@@ -9,7 +9,7 @@ use sala_redis::{Classic, Redis, Sharded, Streams};
 pub(super) struct ClusterArgs {
     /// The Redis that connects this server with the others, Node.js servers among them: redis://host:6379,
     /// rediss:// with TLS, redis+cluster://a,b,c, or redis+sentinel://a,b/master
-    #[arg(long, env = "SALA_REDIS", value_name = "URL")]
+    #[arg(long, env = "SALA_REDIS", hide_env_values = true, value_name = "URL")]
     redis: Option<String>,
 
     /// How the servers talk over it; the same on all of them
