@@ -129,14 +129,16 @@ impl ShardedOptions {
         })
     }
 
-    /// The half that sends alone, for a process that is no server.
+    /// The half that sends alone, for a process that is no server. It sends everything through the channel of the
+    /// namespace, which servers in every mode hear: its own [mode](Self::subscription_mode) means nothing.
     ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
     ///
     /// *Cancel safety:* may be dropped at any time.
-    pub async fn outlet(self, redis: impl Into<Redis>) -> Result<ShardedOutlet, BackendError> {
+    pub async fn outlet(mut self, redis: impl Into<Redis>) -> Result<ShardedOutlet, BackendError> {
+        self.mode = SubscriptionMode::Static;
         let connector = self.checked(&redis.into()).await?;
         Ok(self.outlet_over(connector))
     }
