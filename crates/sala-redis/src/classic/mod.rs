@@ -224,7 +224,7 @@ impl Backend for Classic {
             options.parser.clone(),
             context.clone(),
             subscriber,
-            self.connector.limits().max_message,
+            self.connector.limits(),
         );
         Ok(Link {
             outlet,

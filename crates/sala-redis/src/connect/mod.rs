@@ -33,7 +33,7 @@ use sala_adapter::{BackendError, BackendErrorKind};
 pub(crate) use self::commands::{Commands, Keyed};
 use self::greeting::Greeting;
 pub(crate) use self::idle::Idle;
-pub(crate) use self::publish::{Post, Publisher, Way, too_large};
+pub(crate) use self::publish::{Post, Publisher, Way};
 pub(crate) use self::queue::{Incoming, Message};
 pub(crate) use self::renewed::Renewed;
 pub(crate) use self::subscriber::{Subscriber, Subscription};

@@ -213,12 +213,12 @@ impl Backend for Sharded {
             channels: self.options.channels(),
             commands: Renewed::over(self.connector.clone(), outlet.commands().await?),
         };
-        let limit = self.connector.limits().max_message;
+        let limits = self.connector.limits();
         let inlet = ShardedInlet::new(
             self.options.channels(),
             context.server.clone(),
             subscriber,
-            limit,
+            limits,
         );
         Ok(Link {
             outlet,

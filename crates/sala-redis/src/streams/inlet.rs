@@ -158,11 +158,8 @@ impl StreamsInlet {
             Err(error) => Some(malformed(&source(), error.into())),
             Ok(fields) if !is_followed || fields.uid == self.server.as_bytes() => None,
             Ok(fields) => {
-                let limit = self.connector.limits().max_message;
-                match fields.weight() {
-                    bytes if bytes > limit => Some(malformed(&source(), too_large(bytes, limit))),
-                    _ => self.told(&source(), fields.decode(), Some(id.into())),
-                }
+                let bytes = fields.weight();
+                self.told(&source(), bytes, fields.decode(), Some(id.into()))
             }
         }
     }
@@ -204,11 +201,13 @@ impl StreamsInlet {
     fn published(&self, incoming: Incoming) -> Option<Delivery> {
         match incoming {
             Incoming::Message(message) => {
+                let bytes = message.payload.len();
                 let envelope = codec::decode(&message.payload.into(), None);
-                self.told(&String::from_utf8_lossy(&message.channel), envelope, None)
+                let channel = String::from_utf8_lossy(&message.channel);
+                self.told(&channel, bytes, envelope, None)
             }
             Incoming::TooLarge { channel, bytes } => {
-                let error = too_large(bytes, self.connector.limits().max_message);
+                let error = self.connector.limits().exceeded_by(bytes);
                 Some(malformed(&String::from_utf8_lossy(&channel), error))
             }
             Incoming::Lost(reason) => Some(Delivery::Lost {
@@ -221,13 +220,21 @@ impl StreamsInlet {
     fn told(
         &self,
         source: &str,
+        bytes: usize,
         envelope: Result<Envelope, CodecError>,
         offset: Option<Offset>,
     ) -> Option<Delivery> {
         match envelope {
             Ok(envelope) => {
-                let is_followed = lock(&self.places).knows(&envelope.namespace);
-                is_followed.then_some(Delivery::Message { envelope, offset })
+                if !lock(&self.places).knows(&envelope.namespace) {
+                    return None;
+                }
+                Some(
+                    match self.connector.limits().check(&envelope.message, bytes) {
+                        Ok(()) => Delivery::Message { envelope, offset },
+                        Err(error) => malformed(source, error),
+                    },
+                )
             }
             Err(error) => match error.kind() {
                 CodecErrorKind::UnknownType(_) => Some(Delivery::Foreign),
