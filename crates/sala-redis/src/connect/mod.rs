@@ -30,7 +30,7 @@ use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Value};
 use sala_adapter::{BackendError, BackendErrorKind};
 
-pub(crate) use self::commands::{Commands, Keyed};
+pub(crate) use self::commands::{Commands, Keyed, Unanswered};
 use self::greeting::Greeting;
 pub(crate) use self::idle::Idle;
 pub(crate) use self::publish::{Post, Publisher, Way};

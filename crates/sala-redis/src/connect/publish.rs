@@ -13,6 +13,7 @@ const CHUNK: usize = 1 << 20;
 pub(crate) struct Publisher {
     connector: Connector,
     way: Way,
+    unanswered: Unanswered,
     commands: Option<Commands>,
     idle: Idle,
 }
@@ -38,9 +39,16 @@ impl Publisher {
         Self {
             connector,
             way,
+            unanswered: Unanswered::Again,
             commands: None,
             idle: Idle::new(),
         }
+    }
+
+    /// Publishes no message again that may have been published, in a Cluster either.
+    pub(crate) fn once(mut self) -> Self {
+        self.unanswered = Unanswered::Fails;
+        self
     }
 
     /// The connection, opened if there is none.
@@ -105,12 +113,9 @@ impl Publisher {
         {
             self.commands = None;
         }
-        match self
-            .commands()
-            .await?
-            .pipeline("publishing", commands)
-            .await
-        {
+        let unanswered = self.unanswered;
+        let open = self.commands().await?;
+        match open.pipeline("publishing", commands, unanswered).await {
             Ok(results) => {
                 for (i, result) in which.into_iter().zip(results) {
                     batch[i].state = match result {

@@ -140,7 +140,8 @@ impl ShardedOptions {
     pub async fn outlet(mut self, redis: impl Into<Redis>) -> Result<ShardedOutlet, BackendError> {
         self.mode = SubscriptionMode::Static;
         let connector = self.checked(&redis.into()).await?;
-        Ok(self.outlet_over(connector))
+        let publisher = Publisher::new(connector, Way::Sharded).once();
+        Ok(ShardedOutlet::new(self.channels(), publisher))
     }
 
     async fn checked(&self, redis: &Redis) -> Result<Connector, BackendError> {
