@@ -34,7 +34,9 @@
 //! Linux only: it relies on descriptors passed over Unix sockets.
 
 mod channel;
+mod files;
 mod node;
+mod outage;
 mod primary;
 mod sticky;
 mod worker;
