@@ -40,8 +40,9 @@ mod sticky;
 mod worker;
 
 pub use sala_adapter::recovery::Retention;
+pub use sala_engine_proto::{InvalidNetwork, Network};
 
 pub use node::Serialization;
 pub use primary::{Bound, Primary, PrimaryError, order};
-pub use sticky::{Balance, InvalidNetwork, Network, UnknownBalance};
+pub use sticky::{Balance, UnknownBalance};
 pub use worker::{Role, Worker, WorkerBackend, role};

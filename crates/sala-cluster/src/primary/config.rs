@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sala_adapter::recovery::Retention;
+use sala_engine_proto::Network;
 
 use super::error::PrimaryError;
 use super::{Bound, socket_activation};
 use crate::node::Serialization;
-use crate::sticky::{Balance, Network};
+use crate::sticky::Balance;
 
 /// The process that owns the port, starts the workers and passes connections to them.
 ///
