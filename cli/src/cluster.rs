@@ -98,6 +98,15 @@ struct Run {
     )]
     proxy_protocol: Vec<Network>,
 
+    /// Proxies in front whose X-Forwarded-For is believed, such as 127.0.0.1 or 10.0.0.0/8
+    #[arg(
+        long,
+        env = "SALA_TRUSTED_PROXIES",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<Network>,
+
     /// Where to take the orders `reload` and `status`: a path for a Unix socket
     #[arg(long, env = "SALA_CONTROL", value_name = "PATH")]
     control: Option<PathBuf>,
@@ -158,7 +167,8 @@ fn primary(options: Run) -> Result<Primary, String> {
         .grace(options.grace)
         .spread(options.spread)
         .hang_timeout(options.hang_timeout)
-        .proxy_protocol(options.proxy_protocol);
+        .proxy_protocol(options.proxy_protocol)
+        .trusted_proxies(options.trusted_proxies);
     if let Some(workers) = options.workers {
         primary = primary.workers(workers);
     }

@@ -22,6 +22,8 @@ struct Options {
     hang_ms: u64,
     control: Option<String>,
     balancers: Vec<String>,
+    /// Whose `X-Forwarded-For` is believed.
+    proxies: Vec<String>,
     /// What workers do instead of serving.
     mishap: Option<String>,
     /// A file that makes new workers die while it exists.
@@ -43,6 +45,7 @@ impl Default for Options {
             hang_ms: 30_000,
             control: None,
             balancers: Vec::new(),
+            proxies: Vec::new(),
             mishap: None,
             flag: None,
             program: None,
@@ -98,15 +101,16 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
 
 async fn lead(primary: Primary, options: Options) -> Result<(), Box<dyn std::error::Error>> {
     log();
-    let balancers: Result<Vec<Network>, _> =
-        options.balancers.iter().map(|it| it.parse()).collect();
+    let networks =
+        |list: &[String]| -> Result<Vec<Network>, _> { list.iter().map(|it| it.parse()).collect() };
     let mut primary = primary
         .workers(options.workers)
         .balance(options.balance.parse()?)
         .grace(Duration::from_millis(options.grace_ms))
         .spread(Duration::from_millis(options.spread_ms))
         .hang_timeout(Duration::from_millis(options.hang_ms))
-        .proxy_protocol(balancers?);
+        .proxy_protocol(networks(&options.balancers)?)
+        .trusted_proxies(networks(&options.proxies)?);
     if options.recovery {
         primary = primary.recovery(sala_cluster::Retention::default());
     }
@@ -188,7 +192,13 @@ impl Reply {
 
 fn handlers(io: &Server, number: usize) {
     io.on("whoami", async move |socket: Socket| {
-        json!({ "worker": number, "pid": std::process::id(), "address": socket.handshake().address() })
+        let handshake = socket.handshake();
+        json!({
+            "worker": number,
+            "pid": std::process::id(),
+            "address": handshake.address(),
+            "forwarded": handshake.header("x-forwarded-for"),
+        })
     });
     io.on("join", async |socket: Socket, room: String| {
         socket.join(room)

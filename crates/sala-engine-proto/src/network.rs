@@ -38,6 +38,12 @@ fn same(a: u128, b: u128, ignored: u32) -> bool {
     (a ^ b).checked_shr(ignored).unwrap_or(0) == 0
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ip, self.bits)
+    }
+}
+
 impl From<IpAddr> for Network {
     fn from(ip: IpAddr) -> Self {
         let ip = ip.to_canonical();
@@ -92,6 +98,9 @@ mod tests {
         assert!(!contains("::/0", "8.8.8.8"));
         assert!(contains("127.0.0.1", "::ffff:127.0.0.1"));
         assert!(!contains("127.0.0.1", "127.0.0.2"));
+        for net in ["10.0.0.0/8", "2001:db8::/32", "192.0.2.1/32"] {
+            assert_eq!(net.parse::<Network>().unwrap().to_string(), net);
+        }
         assert!(contains("2001:db8::/32", "2001:db8:1::"));
         for wrong in ["", "10.0.0.0/33", "10.0.0.0/-1", "a/8", "::/129"] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");

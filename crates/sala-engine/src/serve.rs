@@ -24,6 +24,7 @@ use tower_service::Service;
 use crate::app::App;
 use crate::engine::Engine;
 use crate::front::{Front, Host};
+use crate::http::TrustedProxies;
 use crate::request::ConnectionInfo;
 
 /// How often the number of sessions is reported to the process that accepts, if it has changed.
@@ -185,9 +186,15 @@ impl<A: App> Engine<A> {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let told = intake
+            .as_ref()
+            .map_or(Vec::new(), |intake| intake.trusted_proxies());
+        let config = self.config();
+        let proxies = TrustedProxies::new(config.trusted_proxies.iter().copied().chain(told));
         let rules = Rules {
-            header_timeout: self.config().header_timeout,
+            header_timeout: config.header_timeout,
             keep_alive: intake.is_none(),
+            proxies: proxies.clone(),
         };
         let service = Mutex::new(service); // only because a service need not be `Sync`
         let elsewhere = move |rewind, info, life: Life| {
@@ -195,6 +202,7 @@ impl<A: App> Engine<A> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone();
+            let rules = rules.clone();
             tokio::spawn(async move {
                 serve_by(rewind, info, service, rules, life.stopping()).await;
                 drop(life);
@@ -203,6 +211,7 @@ impl<A: App> Engine<A> {
         Host {
             engine: self.clone(),
             elsewhere: Box::new(elsewhere),
+            proxies,
             intake,
         }
     }
@@ -346,16 +355,18 @@ pub async fn serve_connection<I, S, R>(
     let rules = Rules {
         header_timeout,
         keep_alive: true,
+        proxies: TrustedProxies::default(),
     };
     serve_by(io, info, service, rules, stop).await;
 }
 
 /// What is asked of a connection that hyper serves.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Rules {
     header_timeout: Duration,
     /// Whether there may be more than one request.
     keep_alive: bool,
+    proxies: TrustedProxies,
 }
 
 async fn serve_by<I, S, R>(
@@ -372,7 +383,9 @@ async fn serve_by<I, S, R>(
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let proxies = rules.proxies;
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let info = info.behind(&proxies, request.headers_mut());
         request.extensions_mut().insert(info);
         let mut service = service.clone();
         async move {

@@ -40,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) hang_timeout: Duration,
     pub(crate) head_timeout: Duration,
     pub(crate) balancers: Vec<Network>,
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) recovery: Option<Retention>,
     pub(crate) queue_bytes: usize,
     pub(crate) control: Option<PathBuf>,
@@ -97,6 +98,7 @@ impl Primary {
                 hang_timeout: Duration::from_secs(30),
                 head_timeout: Duration::from_secs(30),
                 balancers: Vec::new(),
+                trusted_proxies: Vec::new(),
                 recovery: None,
                 queue_bytes: 8 << 20,
                 control: None,
@@ -205,6 +207,19 @@ impl Primary {
     /// headers from anybody else are not looked at. Default: none.
     pub fn proxy_protocol(mut self, from: impl IntoIterator<Item = Network>) -> Self {
         self.config.balancers.extend(from);
+        self
+    }
+
+    /// Proxies in front whose `X-Forwarded-For` is believed: `handshake().address()` is then the
+    /// client's. From anybody else the header is taken out of the request. So list every proxy that
+    /// a request may pass, such as `127.0.0.1` for one on this machine, and no client. Default:
+    /// nobody; then the header is not looked at and stays as it came.
+    ///
+    /// Who a request comes from is what the connection tells, or the
+    /// [PROXY protocol](Self::proxy_protocol) on it. Node.js workers do not look at the header and
+    /// get it as it came.
+    pub fn trusted_proxies(mut self, from: impl IntoIterator<Item = Network>) -> Self {
+        self.config.trusted_proxies.extend(from);
         self
     }
 

@@ -262,7 +262,8 @@ impl<A: App> Connection<A> {
             parts.extensions.insert(Handover::new(connection));
             fate.heir = Some(heir);
         }
-        let work = match self.host.engine.route(parts, body, Some(self.info)) {
+        let info = self.info.behind(&self.host.proxies, &mut parts.headers);
+        let work = match self.host.engine.route(parts, body, Some(info)) {
             Routed::Answered(response) => {
                 return self.send(response, fate, arriving.is_some(), cx);
             }

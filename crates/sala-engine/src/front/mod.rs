@@ -27,6 +27,7 @@ use self::connection::{Connection, Step};
 pub(crate) use self::rewind::Rewind;
 use crate::app::App;
 use crate::engine::Engine;
+use crate::http::TrustedProxies;
 use crate::request::ConnectionInfo;
 use crate::serve::Life;
 use sala_engine_proto::intake::Intake;
@@ -36,6 +37,8 @@ pub(crate) struct Host<A: App> {
     pub(crate) engine: Engine<A>,
     /// Serves connections whose requests are not for the engine.
     pub(crate) elsewhere: Box<dyn Fn(Rewind, ConnectionInfo, Life) + Send + Sync>,
+    /// Who tells the address of a client behind it.
+    pub(crate) proxies: TrustedProxies,
     /// Where connections come from and go back to, if this process is one of several.
     pub(crate) intake: Option<Arc<dyn Intake>>,
 }
