@@ -600,7 +600,7 @@ async fn a_trusted_proxy_tells_the_address_of_the_client() {
             let client = request.remote_address().unwrap().to_string();
             headers.insert("x-client", client.try_into().unwrap());
         });
-    let server = start_apart(config).await;
+    let server = start(config).await;
     for version in ["1.1", "1.0"] {
         let mut connection = Connection::open(server.addr).await;
         let head = format!(
