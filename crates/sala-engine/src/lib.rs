@@ -5,6 +5,7 @@
 //! session's queue. An application implements [`App`] and [`Connection`].
 
 mod app;
+mod behind;
 mod config;
 mod edge;
 mod engine;
