@@ -97,16 +97,21 @@ async fn handshakes_on_one_connection_are_spread_too() {
     assert_eq!(found.len(), 4, "{found:?}");
 }
 
+/// Proxies use one connection for pages and sessions alike.
 #[tokio::test]
-async fn a_page_between_does_not_mislead_what_comes_after() {
+async fn pages_between_neither_end_the_connection_nor_mislead_what_comes_after() {
     let server = cluster(json!({})).await;
-    let sids = sessions_of_different_workers(server.addr(), 2).await;
+    let sids = sessions_of_different_workers(server.addr(), 4).await;
     let mut connection = Connection::open(server.addr()).await;
-    assert_eq!(post(&mut connection, &sids[0], "40").await.text(), "ok");
-    let page = connection.request("GET", "/", &[], b"").await;
-    assert_eq!(page.status, 404);
-    // Only the engine looks whose each request is, so the connection ends here.
-    assert_eq!(page.header("connection"), Some("close"));
+    for sid in &sids {
+        let page = connection.request("GET", "/", &[], b"").await;
+        assert_eq!((page.status, page.header("connection")), (404, None));
+        assert_eq!(post(&mut connection, sid, "40").await.text(), "ok");
+        let page = connection.request("POST", "/form", &[], b"a=1").await;
+        assert_eq!((page.status, page.header("connection")), (404, None));
+        let got = packets(&poll(&mut connection, sid).await);
+        assert!(got[0].starts_with("40"), "{got:?}");
+    }
 }
 
 #[tokio::test]
