@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use sala_cluster::{Balance, Network, Primary, PrimaryError, Retention, order};
+use sala_cluster::{Balance, Forwarding, Network, Primary, PrimaryError, Retention, order};
 
 use crate::log::Log;
 use crate::units::{bytes, duration};
@@ -68,6 +68,10 @@ struct Run {
     /// Which worker gets a new client: least-connection, random or round-robin
     #[arg(long, env = "SALA_BALANCE", value_name = "METHOD", default_value_t)]
     balance: Balance,
+
+    /// How connections reach the workers: descriptor (they are passed on) or proxy (the primary copies)
+    #[arg(long, env = "SALA_FORWARDING", value_name = "WAY", default_value_t)]
+    forwarding: Forwarding,
 
     /// How long a worker that is replaced may take before it is killed
     #[arg(long, env = "SALA_GRACE", value_name = "DURATION", default_value = "30s", value_parser = duration)]
@@ -164,6 +168,7 @@ async fn lead(options: Run) -> Result<(), String> {
 fn primary(options: Run) -> Result<Primary, String> {
     let mut primary = Primary::new()
         .balance(options.balance)
+        .forwarding(options.forwarding)
         .grace(options.grace)
         .spread(options.spread)
         .hang_timeout(options.hang_timeout)

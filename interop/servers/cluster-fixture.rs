@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sala::{Namespace, Recovery, Server, Socket};
-use sala_cluster::{Balance, Network, Primary, Role, Worker, role};
+use sala_cluster::{Balance, Forwarding, Network, Primary, Role, Worker, role};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 struct Options {
     workers: usize,
     balance: String,
+    forwarding: String,
     recovery: bool,
     grace_ms: u64,
     spread_ms: u64,
@@ -39,6 +40,7 @@ impl Default for Options {
         Self {
             workers: 4,
             balance: Balance::default().to_string(),
+            forwarding: Forwarding::default().to_string(),
             recovery: true,
             grace_ms: 5000,
             spread_ms: 200,
@@ -106,6 +108,7 @@ async fn lead(primary: Primary, options: Options) -> Result<(), Box<dyn std::err
     let mut primary = primary
         .workers(options.workers)
         .balance(options.balance.parse()?)
+        .forwarding(options.forwarding.parse()?)
         .grace(Duration::from_millis(options.grace_ms))
         .spread(Duration::from_millis(options.spread_ms))
         .hang_timeout(Duration::from_millis(options.hang_ms))

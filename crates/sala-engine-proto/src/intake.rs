@@ -10,12 +10,15 @@ use crate::Network;
 /// A connection on its way to the process that serves its next request.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The connection, in non-blocking mode.
+    /// The connection, in non-blocking mode. If `remote` is told it may be another kind of stream
+    /// socket: then whoever accepted the connection stays between.
     pub stream: TcpStream,
     /// What was read of it and not used.
     pub read: Vec<u8>,
     /// The client's address, if it is not the one that the socket knows.
     pub remote: Option<SocketAddr>,
+    /// Whoever accepted the connection decrypts it.
+    pub secure: bool,
 }
 
 /// How a process lets go of its clients.

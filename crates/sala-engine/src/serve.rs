@@ -214,14 +214,17 @@ fn arrived(arrival: Arrival) -> io::Result<(TcpStream, Vec<u8>, ConnectionInfo)>
     };
     let info = ConnectionInfo {
         remote: Some(remote),
-        secure: false,
+        secure: arrival.secure,
     };
     Ok((stream, arrival.read, info))
 }
 
 /// Small packets are the rule here; waiting to merge them only adds delay.
 fn set_nodelay(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
+    // A socket that is not TCP has nothing to be set.
+    if let Err(error) = stream.set_nodelay(true)
+        && error.kind() != io::ErrorKind::Unsupported
+    {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
 }

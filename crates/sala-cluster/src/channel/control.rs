@@ -41,6 +41,8 @@ pub(crate) enum ToPrimary {
 pub(crate) struct Connection {
     /// The client's address, if it is not the one that the socket knows.
     pub(crate) remote: Option<SocketAddr>,
+    /// The primary decrypts it.
+    pub(crate) secure: bool,
     /// What was read of it already.
     pub(crate) read: Bytes,
     /// It comes without a session.
@@ -151,6 +153,7 @@ impl Welcome {
 impl Connection {
     fn put(&self, out: &mut BytesMut) {
         put_address(out, self.remote);
+        out.put_u8(u8::from(self.secure));
         out.put_u8(u8::from(self.newcomer));
         put_bytes(out, &self.read);
     }
@@ -158,6 +161,7 @@ impl Connection {
     fn read(mut body: Reader) -> Result<Self, Malformed> {
         Ok(Self {
             remote: body.address()?,
+            secure: body.u8()? == 1,
             newcomer: body.u8()? == 1,
             read: body.bytes()?,
         })
@@ -179,6 +183,7 @@ mod tests {
     fn connection() -> Connection {
         Connection {
             remote: Some("[::1]:80".parse().unwrap()),
+            secure: true,
             read: Bytes::from_static(b"GET / HTTP/1.1\r\n"),
             newcomer: true,
         }

@@ -10,6 +10,7 @@ use sala_adapter::recovery::Retention;
 use sala_engine_proto::Network;
 
 use super::error::PrimaryError;
+use super::proxy::Forwarding;
 use super::{Bound, socket_activation};
 use crate::node::Serialization;
 use crate::sticky::Balance;
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) node: Vec<(usize, Vec<OsString>)>,
     pub(crate) serialization: Serialization,
     pub(crate) balance: Balance,
+    pub(crate) forwarding: Forwarding,
     pub(crate) grace: Duration,
     pub(crate) spread: Duration,
     pub(crate) start_timeout: Duration,
@@ -92,6 +94,7 @@ impl Primary {
                 node: Vec::new(),
                 serialization: Serialization::default(),
                 balance: Balance::default(),
+                forwarding: Forwarding::default(),
                 grace: Duration::from_secs(30),
                 spread: Duration::from_secs(1),
                 start_timeout: Duration::from_secs(60),
@@ -166,6 +169,12 @@ impl Primary {
     /// Which worker gets a new client. Default: the one with the fewest sessions.
     pub fn balance(mut self, method: Balance) -> Self {
         self.config.balance = method;
+        self
+    }
+
+    /// How connections reach the workers. Default: they are passed on themselves.
+    pub fn forwarding(mut self, forwarding: Forwarding) -> Self {
+        self.config.forwarding = forwarding;
         self
     }
 

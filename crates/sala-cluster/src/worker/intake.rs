@@ -97,6 +97,7 @@ impl Intake for Door {
                 stream: TcpStream::from(arrived.descriptor),
                 read: arrived.connection.read.into(),
                 remote: arrived.connection.remote,
+                secure: arrived.connection.secure,
             })
         })
     }
@@ -114,6 +115,7 @@ impl Intake for Door {
     fn pass_on(&self, arrival: Arrival) {
         let frame = ToPrimary::PassOn(Connection {
             remote: arrival.remote,
+            secure: arrival.secure,
             read: arrival.read.into(),
             newcomer: false,
         });

@@ -485,6 +485,7 @@ impl<A: App> Connection<A> {
                     stream,
                     read,
                     remote: self.info.remote,
+                    secure: self.info.secure,
                 }),
                 Err(error) => tracing::error!(%error, "a connection could not be passed on"),
             }

@@ -48,6 +48,7 @@ impl Intake for Half {
                 stream: stream.into_std().ok()?,
                 read,
                 remote: Some("192.0.2.1:9".parse().unwrap()),
+                secure: false,
             })
         })
     }
