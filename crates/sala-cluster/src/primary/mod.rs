@@ -7,6 +7,7 @@ mod error;
 mod keeper;
 mod log;
 mod process;
+mod proxy;
 mod relay;
 mod seat;
 mod table;
@@ -26,6 +27,7 @@ pub use self::config::Primary;
 pub use self::control::order;
 pub use self::error::PrimaryError;
 pub(crate) use self::process::WORKER;
+pub use self::proxy::{Entrance, Forwarding, UnknownForwarding};
 use self::relay::Relay;
 use self::seat::Order;
 use self::table::Table;
@@ -109,6 +111,14 @@ impl Bound {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Another way in, for connections that are no plain TCP connections, such as TLS streams.
+    #[must_use]
+    pub fn entrance(&self) -> Entrance {
+        Entrance {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Runs the workers until SIGTERM or SIGINT, then lets them end. SIGHUP replaces them one by

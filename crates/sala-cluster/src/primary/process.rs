@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use super::keeper::{Ear, Keeper};
 use super::{Shared, relay};
-use crate::channel::control::{Connection, ToWorker};
+use crate::channel::control::{Connection, ToWorker, Welcome};
 use crate::channel::{self, Parcel, Queue, Sender};
 use crate::node::{self, Acks, Node, Serialization};
 use crate::sticky::Prefix;
@@ -178,10 +178,11 @@ impl Process {
 fn welcome(shared: &Shared, link: &Arc<Link>, mut sender: Sender) -> io::Result<Ear> {
     let (bus, far_bus) = StdUnixStream::pair()?;
     bus.set_nonblocking(true)?;
-    let welcome = ToWorker::Welcome {
+    let welcome = ToWorker::Welcome(Welcome {
         prefix: link.prefix,
         recovery: shared.relay.keeps_log(),
-    };
+        trusted_proxies: shared.config.trusted_proxies.clone(),
+    });
     // The queue is empty and open.
     let parcel = Parcel::with(welcome.encode(), far_bus.into());
     link.control.push(parcel).ok();

@@ -126,14 +126,15 @@ impl Worker {
             .recv()
             .await?
             .ok_or_else(|| broken("the primary has gone"))?;
-        let (Ok(ToWorker::Welcome { prefix, recovery }), Ok(bus)) =
+        let (Ok(ToWorker::Welcome(welcome)), Ok(bus)) =
             (ToWorker::decode(frame), receiver.take_descriptor())
         else {
             return Err(broken("the primary speaks another version"));
         };
         let (arrived, arrivals) = mpsc::channel(MAX_ARRIVALS);
         let (asked, leave) = watch::channel(None);
-        let door = Arc::new(Door::new(prefix, arrivals, leave));
+        let recovery = welcome.recovery;
+        let door = Arc::new(Door::new(welcome, arrivals, leave));
         tokio::spawn({
             let door = Arc::clone(&door);
             async move { sender.drive(door.queue()).await }
@@ -273,7 +274,7 @@ impl Listener {
                 self.door.pong();
                 true
             }
-            Ok(ToWorker::Welcome { .. }) | Err(_) => false,
+            Ok(ToWorker::Welcome(_)) | Err(_) => false,
         }
     }
 }
