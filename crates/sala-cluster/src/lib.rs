@@ -34,6 +34,8 @@
 //! Linux only: it relies on descriptors passed over Unix sockets.
 
 mod channel;
+#[doc(hidden)]
+pub mod fuzzing;
 mod node;
 mod primary;
 mod sticky;
