@@ -116,6 +116,15 @@ pub fn first_line(input: &[u8]) {
     let Ok(head) = head::parse(input, |target| target.starts_with("/socket.io/")) else {
         return;
     };
+    if !head
+        .parts
+        .method
+        .as_str()
+        .starts_with(|c: char| c.is_ascii_uppercase())
+    {
+        // No method that anybody knows: any worker refuses it.
+        return;
+    }
     let session = Query::parse(head.parts.uri.query().unwrap_or_default()).sid;
     assert_eq!(whole, Some(session), "{}", input.escape_ascii());
 }
