@@ -35,6 +35,8 @@
 
 mod channel;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod node;
 mod outage;
 mod primary;

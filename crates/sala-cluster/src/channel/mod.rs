@@ -176,7 +176,7 @@ impl Receiver {
     }
 }
 
-fn take_frame(buffer: &mut BytesMut) -> io::Result<Option<Frame>> {
+pub(crate) fn take_frame(buffer: &mut BytesMut) -> io::Result<Option<Frame>> {
     let Some((head, _)) = buffer.split_first_chunk::<HEAD>() else {
         return Ok(None);
     };
