@@ -6,9 +6,28 @@ use super::scan::{find_special, skip_number, skip_space, skip_string};
 use crate::{DecodeError, Number, Object, Text, Value};
 
 /// A container under construction: where its items or members begin among those that wait.
-enum Open {
+enum Open<'a> {
     List(usize),
-    Object(usize),
+    /// With the name of the member whose value comes next.
+    Object(usize, Name<'a>),
+}
+
+/// The name of a member.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Plain(&'a str),
+    /// With its quotes and escapes.
+    Quoted(&'a str),
+}
+
+impl From<Name<'_>> for Text {
+    #[inline(always)]
+    fn from(name: Name<'_>) -> Self {
+        match name {
+            Name::Plain(text) => text.into(),
+            Name::Quoted(text) => read_string(text).into(),
+        }
+    }
 }
 
 /// Reads one value. Text that was not scanned gives some value, never a panic.
@@ -25,18 +44,20 @@ pub(crate) fn read_items(text: &str, attachments: &[Bytes]) -> Result<Vec<Value>
     }
 }
 
+/// Values are made where they wait: most are as short as a few words, and moving such a one right after
+/// it was written makes the processor wait for its own writes.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
     attachments: Option<&'a [Bytes]>,
-    open: Vec<Open>,
-    /// Items of the lists that are open, and members of the objects: what a container has in the end
-    /// moves into memory of just its size. The last member of an object waits for its value.
+    open: Vec<Open<'a>>,
+    /// Items of the lists that are open, and in the end the whole.
     items: Vec<Value>,
+    /// Members of the objects that are open.
     members: Vec<(Text, Value)>,
 }
 
-/// How many values make room for themselves at first.
+/// How many items and members have room from the start.
 const ROOM: usize = 16;
 
 impl<'a> Reader<'a> {
@@ -53,77 +74,93 @@ impl<'a> Reader<'a> {
 
     fn value(mut self) -> Result<Value, DecodeError> {
         loop {
-            let value = match self.peek()? {
+            match self.peek()? {
                 b'{' => {
                     self.at += 1;
                     if self.peek()? != b'}' {
-                        self.open(Open::Object(self.members.len()));
-                        self.key()?;
+                        self.open_object()?;
                         continue;
                     }
                     self.at += 1;
-                    Value::Object(Object::new())
+                    self.put(Object::new());
                 }
                 b'[' => {
                     self.at += 1;
                     if self.peek()? != b']' {
-                        self.open(Open::List(self.items.len()));
+                        self.open.push(Open::List(self.items.len()));
+                        self.items.reserve(ROOM);
                         continue;
                     }
                     self.at += 1;
-                    Value::Array(Vec::new())
+                    self.put(Value::Array(Vec::new()));
                 }
-                b'"' => Value::String(self.string()?),
-                first => self.scalar(first)?,
-            };
-            if let Some(whole) = self.put(value)? {
-                return Ok(whole);
+                b'"' => match self.string()? {
+                    Name::Plain(text) => self.put(text),
+                    Name::Quoted(text) => self.put(read_string(text)),
+                },
+                b't' => self.word(true, 4),
+                b'f' => self.word(false, 5),
+                b'n' => self.word(Value::Null, 4),
+                b'-' | b'0'..=b'9' => self.number()?,
+                _ => return Err(DecodeError::InvalidPayload),
+            }
+            if self.ended()? {
+                return self.items.pop().ok_or(DecodeError::InvalidPayload);
             }
         }
     }
 
-    fn open(&mut self, open: Open) {
-        if self.open.is_empty() {
-            self.open.reserve(ROOM);
-            self.items.reserve(ROOM);
-            self.members.reserve(ROOM);
-        }
-        self.open.push(open);
-    }
-
-    /// Puts a complete value into its container, which may be complete then too. What is in no
-    /// container is the whole.
-    fn put(&mut self, mut value: Value) -> Result<Option<Value>, DecodeError> {
-        loop {
-            let Some(open) = self.open.last() else {
-                return Ok(Some(value));
-            };
-            match *open {
-                Open::List(from) => {
-                    self.items.push(value);
-                    if self.separator()? {
-                        return Ok(None);
-                    }
-                    value = Value::Array(self.items.drain(from..).collect());
-                }
-                Open::Object(from) => {
-                    if let Some(member) = self.members.last_mut() {
-                        member.1 = value;
-                    }
-                    if self.separator()? {
-                        self.key()?;
-                        return Ok(None);
-                    }
-                    let members: Vec<_> = self.members.drain(from..).collect();
-                    value = self.replace(members.into())?;
-                }
-            }
+    /// After a comma: an object has a name here.
+    #[inline(always)]
+    fn next_name(&mut self) -> Result<(), DecodeError> {
+        if let Some(&Open::Object(from, _)) = self.open.last() {
+            let name = self.name()?;
             self.open.pop();
+            self.open.push(Open::Object(from, name));
         }
+        Ok(())
+    }
+
+    fn open_object(&mut self) -> Result<(), DecodeError> {
+        let name = self.name()?;
+        self.open.push(Open::Object(self.members.len(), name));
+        self.members.reserve(ROOM);
+        Ok(())
+    }
+
+    /// Puts a complete value into the container it is in.
+    #[inline(always)]
+    fn put(&mut self, value: impl Into<Value>) {
+        match self.open.last() {
+            Some(Open::Object(_, name)) => self.members.push(((*name).into(), value.into())),
+            _ => self.items.push(value.into()),
+        }
+    }
+
+    /// After a value: closes the containers that end here. True if the whole is complete.
+    fn ended(&mut self) -> Result<bool, DecodeError> {
+        while !self.open.is_empty() {
+            if self.separator()? {
+                return self.next_name().map(|()| false);
+            }
+            match self.open.pop() {
+                Some(Open::Object(from, _)) => {
+                    let object = Object::from(take_from(&mut self.members, from));
+                    let value = self.replace(object)?;
+                    self.put(value);
+                }
+                Some(Open::List(from)) => {
+                    let items = take_from(&mut self.items, from);
+                    self.put(Value::Array(items));
+                }
+                None => break,
+            }
+        }
+        Ok(true)
     }
 
     /// The next byte that is no white space.
-    #[inline]
+    #[inline(always)]
     fn peek(&mut self) -> Result<u8, DecodeError> {
         self.at = skip_space(self.text.as_bytes(), self.at);
         let byte = self.text.as_bytes().get(self.at);
@@ -131,60 +168,52 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether a comma follows; if not, the container's end was consumed.
-    #[inline]
+    #[inline(always)]
     fn separator(&mut self) -> Result<bool, DecodeError> {
         let byte = self.peek()?;
         self.at += 1;
         Ok(byte == b',')
     }
 
-    /// A key and its colon.
-    #[inline]
-    fn key(&mut self) -> Result<(), DecodeError> {
+    /// The name of a member and its colon.
+    #[inline(always)]
+    fn name(&mut self) -> Result<Name<'a>, DecodeError> {
         if self.peek()? != b'"' {
             return Err(DecodeError::InvalidPayload);
         }
-        let key = self.string()?;
-        self.members.push((key, Value::Null));
+        let name = self.string()?;
         self.peek()?; // the white space in front of the colon
         self.at += 1;
-        Ok(())
+        Ok(name)
     }
 
     /// A string whose quote is here.
-    #[inline]
-    fn string(&mut self) -> Result<Text, DecodeError> {
-        let bytes = self.text.as_bytes();
-        let start = self.at + 1;
-        let special = find_special(bytes, start);
-        if bytes.get(special) == Some(&b'"') {
+    #[inline(always)]
+    fn string(&mut self) -> Result<Name<'a>, DecodeError> {
+        let (text, start) = (self.text, self.at);
+        let special = find_special(text.as_bytes(), start + 1);
+        if text.as_bytes().get(special) == Some(&b'"') {
             self.at = special + 1;
-            return Ok(self.text[start..special].into());
+            return Ok(Name::Plain(&text[start + 1..special]));
         }
-        let end = skip_string(bytes, self.at).ok_or(DecodeError::InvalidPayload)?;
-        let text = read_string(&self.text[self.at..end]);
-        self.at = end;
-        Ok(text.into())
+        self.at = skip_string(text.as_bytes(), start).ok_or(DecodeError::InvalidPayload)?;
+        Ok(Name::Quoted(&text[start..self.at]))
     }
 
-    fn scalar(&mut self, first: u8) -> Result<Value, DecodeError> {
-        let (value, len) = match first {
-            b't' => (Value::Bool(true), 4),
-            b'f' => (Value::Bool(false), 5),
-            b'n' => (Value::Null, 4),
-            b'-' | b'0'..=b'9' => return self.number().map(Value::Number),
-            _ => return Err(DecodeError::InvalidPayload),
-        };
+    #[inline(always)]
+    fn word(&mut self, value: impl Into<Value>, len: usize) {
+        self.put(value);
         self.at += len;
-        Ok(value)
     }
 
-    fn number(&mut self) -> Result<Number, DecodeError> {
+    #[inline(always)]
+    fn number(&mut self) -> Result<(), DecodeError> {
         let bytes = self.text.as_bytes();
         let end = skip_number(bytes, self.at).ok_or(DecodeError::InvalidPayload)?;
         let number = read_number(&self.text[self.at..end]);
+        self.put(number);
         self.at = end;
-        Ok(number)
+        Ok(())
     }
 
     /// A placeholder becomes the attachment it names; anything else stays what it is.
@@ -202,6 +231,16 @@ impl<'a> Reader<'a> {
             .map(|bytes| Value::Binary(bytes.clone()))
             .ok_or(DecodeError::IllegalAttachments)
     }
+}
+
+/// Moves what is behind `from` into memory of its size, as a whole.
+fn take_from<T>(all: &mut Vec<T>, from: usize) -> Vec<T> {
+    if from > 0 {
+        return all.split_off(from);
+    }
+    let mut own = Vec::with_capacity(all.len());
+    own.append(all);
+    own
 }
 
 /// The text of a JSON string with its quotes. Lone surrogates, which JavaScript has and Rust has

@@ -329,7 +329,7 @@ fn skip_chunks(text: &[u8], mut at: usize) -> usize {
 }
 
 /// As [`find_special`], when fewer than eight bytes are left.
-#[inline]
+#[inline(never)]
 fn find_special_near_end(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + special_in_word(short_word(rest)).unwrap_or(rest.len())

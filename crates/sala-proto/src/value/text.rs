@@ -35,7 +35,10 @@ impl Text {
     }
 
     /// Hands the text to a visitor: as a `String` if it is one already.
-    pub(crate) fn visit<'de, V: Visitor<'de>, E: de::Error>(self, visitor: V) -> Result<V::Value, E> {
+    pub(crate) fn visit<'de, V: Visitor<'de>, E: de::Error>(
+        self,
+        visitor: V,
+    ) -> Result<V::Value, E> {
         if self.0.is_heap_allocated() {
             visitor.visit_string(self.into())
         } else {
