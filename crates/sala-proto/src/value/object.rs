@@ -226,6 +226,23 @@ mod tests {
     }
 
     #[test]
+    fn of_members_with_the_same_name_the_last_counts_in_the_place_of_the_first() {
+        for count in [2, FEW, FEW + 2] {
+            let mut members: Vec<(Text, Value)> = (0..count)
+                .map(|n| (n.to_string().as_str().into(), Value::from(n as u64)))
+                .collect();
+            assert_eq!(Object::from(members.clone()).len(), count);
+            members.push(("0".into(), true.into()));
+            let object = Object::from(members);
+            assert_eq!(object.len(), count);
+            assert_eq!(object.iter().next(), Some(("0", &Value::Bool(true))));
+        }
+        let different = ["a", "i", "", "aa", "ia", "ai", "Aa", "\u{e9}"];
+        let members = different.map(|name| (Text::from(name), Value::Null));
+        assert_eq!(Object::from(members.to_vec()).len(), different.len());
+    }
+
+    #[test]
     fn objects_are_equal_in_any_order_and_form() {
         let mut shrunk = numbers(FEW + 1);
         shrunk.remove(&FEW.to_string());
