@@ -31,7 +31,7 @@ const EXPECTED: &[(&str, u64)] = &[
     // The codec writes into the same buffer. Bytes: a copy, two lists of attachments.
     ("frame-event-32", 2),
     ("frame-event-1k", 2),
-    ("frame-event-16k", 4),
+    ("frame-event-16k", 5),
     ("frame-event-bin-1k", 5),
     ("frame-event-bin-16k", 5),
     ("frame-event-msgpack-32", 2),

@@ -17,7 +17,7 @@ pub(crate) use float::write_f64;
 pub(crate) use key::key_text;
 pub(crate) use placeholder::{all_plain, plain_at, write_buffers, write_placeholder};
 pub(crate) use read::{read_items, read_number, read_string, read_value};
-pub(crate) use scan::{Item, Scan, find_special, scan, scan_first, short_word, skip_space};
+pub(crate) use scan::{Item, Scan, find_special, scan, scan_first, skip_space};
 pub(crate) use transcode::write_msgpack;
 pub(crate) use write::{JsonWriter, write_buffer, write_string};
 

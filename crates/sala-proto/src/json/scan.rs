@@ -304,50 +304,37 @@ pub(crate) fn find_special(text: &[u8], at: usize) -> usize {
 /// As [`find_special`], when the eight bytes in front of `at` are none.
 #[inline(never)]
 fn find_special_far(text: &[u8], mut at: usize) -> usize {
-    let near = at + CHUNK / 2;
-    while let Some(word) = word_at(text, at) {
-        if let Some(offset) = special_in_word(word) {
-            return at + offset;
-        }
-        at += 8;
-        if at == near {
-            at = skip_chunks(text, at);
-        }
-    }
-    find_special_near_end(text, at)
-}
-
-/// Where the first chunk begins that has a special byte or is not whole.
-fn skip_chunks(text: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
         if has_special(chunk) {
             break;
         }
         at += CHUNK;
     }
-    at
+    while let Some(word) = word_at(text, at) {
+        if let Some(offset) = special_in_word(word) {
+            return at + offset;
+        }
+        at += 8;
+    }
+    // The last word, of which a part was looked at before.
+    let last = text.len() - 8;
+    let offset = word_at(text, last).and_then(special_in_word);
+    last + offset.unwrap_or(8)
 }
 
 /// As [`find_special`], when fewer than eight bytes are left.
 #[inline(never)]
 fn find_special_near_end(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    at + special_in_word(short_word(rest)).unwrap_or(rest.len())
-}
-
-/// Fewer than eight bytes as a word, with spaces behind them.
-#[inline]
-pub(crate) fn short_word(bytes: &[u8]) -> u64 {
-    let (bits, spaces) = (bytes.len() * 8, u64::from_le_bytes([b' '; 8]));
-    let word = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        // They overlap where there are fewer than eight.
-        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (bits - 32)
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        u64::from(u16::from_le_bytes(*first)) | u64::from(u16::from_le_bytes(*last)) << (bits - 16)
-    } else {
-        bytes.first().map_or(0, |&byte| byte.into())
-    };
-    word | spaces << bits
+    if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        let both =
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+        if special_in_word(both).is_none() {
+            return text.len();
+        }
+    }
+    let offset = rest.iter().position(|&byte| is_special(byte));
+    at + offset.unwrap_or(rest.len())
 }
 
 /// How many bytes of a long string are looked at in one step.

@@ -8,7 +8,7 @@ use serde::ser::{
 
 use super::float::{write_f32, write_f64};
 use super::key::KeyWriter;
-use super::{deeper, find_special, is_json_token, short_word, write_placeholder};
+use super::{deeper, find_special, is_json_token, write_placeholder};
 use crate::EncodeError;
 
 /// Writes JSON text behind what `out` already holds.
@@ -86,27 +86,15 @@ pub(crate) fn write_buffer(out: &mut Vec<u8>, bytes: &[u8]) {
 /// characters but the quote and the backslash.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 10); // the quotes and a word
+    out.reserve(bytes.len() + 2);
     out.push(b'"');
     let at = find_special(bytes, 0);
     if at < bytes.len() {
         write_escaped(out, bytes, at);
     } else {
-        write_plain(out, bytes);
-    }
-    out.push(b'"');
-}
-
-/// Appends bytes. A few, as keys have, are copied as one word, without a call.
-#[inline]
-fn write_plain(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.len() < 8 {
-        let end = out.len() + bytes.len();
-        out.extend_from_slice(&short_word(bytes).to_le_bytes());
-        out.truncate(end);
-    } else {
         out.extend_from_slice(bytes);
     }
+    out.push(b'"');
 }
 
 /// Appends text whose first special byte is at `at`.
