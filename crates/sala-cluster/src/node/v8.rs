@@ -141,7 +141,7 @@ impl Reader<'_> {
             }
             b'U' => Value::from(i64::from(self.varint()?)),
             b'N' => number(self.double()?),
-            b'S' | b'"' | b'c' => Value::String(self.text_of(tag)?),
+            b'S' | b'"' | b'c' => self.text_of(tag)?.into(),
             _ => return self.object(tag, depth).map(Some),
         }))
     }
