@@ -9,7 +9,11 @@ use serde_json::json;
 use crate::support::cluster;
 
 async fn run(server: &Child, args: &[&str], seconds: u64) -> String {
-    let mut script = node(&project_dir().join("clients/cluster.js")).listeners(0);
+    run_script("cluster.js", server, args, seconds).await
+}
+
+async fn run_script(name: &str, server: &Child, args: &[&str], seconds: u64) -> String {
+    let mut script = node(&project_dir().join("clients").join(name)).listeners(0);
     for arg in args {
         script = script.arg(arg.replace("URL", &format!("http://{}", server.addr())));
     }
@@ -104,13 +108,8 @@ async fn reloads_under_load_lose_nothing_repeat_nothing_and_keep_the_order() {
     let control = control.to_str().unwrap();
     let command = env!("CARGO_BIN_EXE_cluster-fixture");
     let (clients, rolls) = (setting("CLIENTS", "60"), setting("ROLLS", "3"));
-    let log = run(
-        &server,
-        &["rolls", &clients, &rolls, "URL", command, "reload", control],
-        550,
-    )
-    .await;
-    println!("{log}");
+    let args = [&clients, &rolls, "URL", command, "reload", control];
+    println!("{}", run_script("rolls.js", &server, &args, 590).await);
 }
 
 /// The clients of a worker that is killed are on other workers within a second, and no other client
