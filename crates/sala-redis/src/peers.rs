@@ -3,7 +3,6 @@
 //! Servers of different kinds do not hear each other, and nothing says so: each cluster looks fine and is half of
 //! what it should be. What they subscribe to in the main namespace, which every server has, tells them apart.
 
-use std::fmt;
 use std::time::Duration;
 
 use redis::Value;
@@ -52,17 +51,6 @@ impl Kind {
 
     async fn count(&self, commands: &Commands) -> Result<usize, BackendError> {
         unless_refused(numsub::count(commands, self.which, self.channel.clone()).await)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            backend,
-            which,
-            channel,
-        } = self;
-        write!(f, "{backend} (PUBSUB {which} {channel})")
     }
 }
 
@@ -139,24 +127,33 @@ impl<'a> Peers<'a> {
             if theirs == 0 {
                 continue;
             }
-            let of_ours = ours.count(&self.commands).await?;
-            let prefix = self.prefix;
-            if of_ours > 0 {
+            let found = self.found(&other, theirs);
+            if ours.count(&self.commands).await? > 0 {
                 tracing::warn!(
-                    prefix,
-                    servers = of_ours,
-                    others = theirs,
-                    "on the prefix of this cluster there are also servers with {other}, which neither hear this server nor are heard: use one kind of adapter, or another {option}"
+                    "{found}. They neither hear this server and those of its kind nor are heard: use one kind of adapter, or another {option}"
                 );
                 continue;
             }
             let text = format!(
-                "{theirs} servers at {} use the prefix `{prefix}` with {other}, and none with {ours}: this server would neither hear them nor be heard. Use their kind of adapter, or another {option}; if they are about to be replaced, or are none, set check_peers(false)",
-                self.connector.shown()
+                "{found}, and by none with {}. This server would neither hear them nor be heard: use their kind of adapter, or another {option}; if they are about to be replaced, or are no servers, set check_peers(false)",
+                ours.backend
             );
             return Err(BackendError::new(BackendErrorKind::Misconfigured, text));
         }
         Ok(())
+    }
+
+    fn found(&self, kind: &Kind, count: usize) -> String {
+        let Kind {
+            backend,
+            which,
+            channel,
+        } = kind;
+        format!(
+            "the prefix `{}` at {} is used by servers with {backend} (PUBSUB {which} {channel}: {count})",
+            self.prefix,
+            self.connector.shown()
+        )
     }
 
     /// Whether there are more channels in the main namespace than servers, each of which has one.

@@ -40,10 +40,9 @@ async fn who_comes_with_another_adapter_than_all_others_is_refused() {
 
     let cluster = two(async || Classic::connect(&url).await.unwrap()).await;
     let there = [
-        "2 servers",
         "`socket.io`",
         "`Classic`",
-        "PUBSUB NUMSUB socket.io-request#/#",
+        "(PUBSUB NUMSUB socket.io-request#/#: 2)",
     ];
     says(Sharded::connect(&url).await, &there);
     says(Streams::connect(&url).await, &there);
@@ -52,7 +51,7 @@ async fn who_comes_with_another_adapter_than_all_others_is_refused() {
     until_gone(&redis, &["PUBSUB", "NUMSUB", "socket.io-request#/#"]).await;
 
     let cluster = two(async || Sharded::connect(&url).await.unwrap()).await;
-    let there = ["2 servers", "`Sharded`", "PUBSUB SHARDNUMSUB socket.io#/#"];
+    let there = ["`Sharded`", "(PUBSUB SHARDNUMSUB socket.io#/#: 2)"];
     says(Classic::connect(&url).await, &there);
     says(Streams::connect(&url).await, &there);
     Sharded::connect(&url).await.unwrap();
@@ -60,7 +59,7 @@ async fn who_comes_with_another_adapter_than_all_others_is_refused() {
     until_gone(&redis, &["PUBSUB", "SHARDNUMSUB", "socket.io#/#"]).await;
 
     let cluster = two(async || Streams::connect(&url).await.unwrap()).await;
-    let there = ["2 servers", "`Streams`", "PUBSUB NUMSUB socket.io#/#"];
+    let there = ["`Streams`", "(PUBSUB NUMSUB socket.io#/#: 2)"];
     says(Classic::connect(&url).await, &there);
     says(Sharded::connect(&url).await, &there);
     let sharded = Streams::options().sharded_pubsub(true);
@@ -92,7 +91,7 @@ async fn another_prefix_the_option_and_company_let_it_in() {
     let second = log.of(Sharded::connect(&url)).await.unwrap();
     let mut second = Node::start("second", second).await;
     assert!(
-        log.text().contains("there are also servers with `Classic`"),
+        log.text().contains("is used by servers with `Classic`"),
         "{}",
         log.text()
     );
@@ -108,18 +107,18 @@ async fn in_a_cluster_the_servers_of_all_nodes_are_seen() {
     let there = two(async || Sharded::connect(cluster.urls()).await.unwrap()).await;
     says(
         Classic::connect(cluster.urls()).await,
-        &["2 servers", "`Sharded`"],
+        &["`Sharded`", ": 2)"],
     );
     drop(there);
     let cluster = RedisCluster::start().await;
     let _there = two(async || Classic::connect(cluster.urls()).await.unwrap()).await;
     says(
         Sharded::connect(cluster.urls()).await,
-        &["2 servers", "`Classic`"],
+        &["`Classic`", ": 2)"],
     );
     says(
         Streams::connect(cluster.urls()).await,
-        &["2 servers", "`Classic`"],
+        &["`Classic`", ": 2)"],
     );
 }
 
