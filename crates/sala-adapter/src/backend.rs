@@ -197,6 +197,9 @@ pub enum State {
     Waiting,
     /// The broker has it, at this place of its log if it keeps one.
     Sent(Option<Offset>),
+    /// The broker has it, and the inlet says where, in the order of the log ([`Delivery::Logged`]): for parcels with
+    /// a [number](Parcel::logged).
+    Logged,
     /// It cannot be sent.
     Failed(BackendError),
 }
@@ -294,9 +297,9 @@ pub enum Delivery {
     },
     /// A broadcast of this server has come to its place among those that others sent, and is
     /// delivered to the sockets of this server now: by backends whose inlet gives everything in the
-    /// order of the log, so that no client sees an offset after a later one. The outlet then waits
-    /// with [`State::Sent`] until [`recv`](Inlet::recv) is called again. Others tell the offset by
-    /// `State::Sent` alone.
+    /// order of the log, so that no client sees an offset after a later one. The outlet then says
+    /// [`State::Logged`], or waits with [`State::Sent`] until [`recv`](Inlet::recv) is called again. Others tell the
+    /// offset by `State::Sent` alone.
     Logged {
         /// The namespace.
         namespace: Room,

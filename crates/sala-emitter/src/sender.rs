@@ -50,7 +50,7 @@ async fn run(mut outlet: impl Outlet, mut waiting: mpsc::Receiver<Order>) {
         let sent = outlet.send(&mut parcels).await.map_err(Arc::new);
         for (parcel, tell) in parcels.into_iter().zip(tells) {
             let result = match parcel.state {
-                State::Sent(_) => Ok(()),
+                State::Sent(_) | State::Logged => Ok(()),
                 State::Failed(error) => Err(EmitError::Backend(Arc::new(error))),
                 State::Waiting => sent.clone().map_err(EmitError::Backend),
             };

@@ -8,6 +8,7 @@ mod conformance;
 mod delivery;
 mod hostile;
 mod once;
+mod order;
 mod outage;
 mod proxy;
 mod recovery;
