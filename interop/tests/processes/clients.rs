@@ -45,6 +45,46 @@ mod everything_an_adapter_does_works_between_workers {
     }
 }
 
+/// Nothing that a client can see tells that the primary stays between.
+mod the_same_works_through_a_primary_that_stays_between {
+    use super::*;
+
+    async fn forwarding(node: usize) -> Child {
+        let workers = 4 - node;
+        cluster(json!({ "forwarding": "proxy", "workers": workers, "node": node })).await
+    }
+
+    #[tokio::test]
+    async fn over_polling() {
+        run(&forwarding(0).await, &["rooms", "polling", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn over_websocket() {
+        run(&forwarding(0).await, &["rooms", "websocket", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn through_the_upgrade() {
+        run(&forwarding(0).await, &["rooms", "upgrade", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn with_official_workers_over_polling() {
+        run(&forwarding(2).await, &["rooms", "polling", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn with_official_workers_through_the_upgrade() {
+        run(&forwarding(2).await, &["rooms", "upgrade", "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn a_killed_worker_takes_only_its_own_clients_along() {
+        run(&forwarding(0).await, &["kill", "40", "URL"], 60).await;
+    }
+}
+
 /// Two workers of ours, two official ones under Node.js, one primary.
 mod official_workers_and_ours_are_one_server {
     use super::*;
