@@ -9,9 +9,14 @@ use serde_json::json;
 use crate::support::cluster;
 
 async fn run(server: &Child, args: &[&str], seconds: u64) -> String {
+    run_against(&format!("http://{}", server.addr()), args, seconds).await
+}
+
+async fn run_against(url: &str, args: &[&str], seconds: u64) -> String {
     let mut script = node(&project_dir().join("clients/cluster.js")).listeners(0);
+    script = script.env("NODE_TLS_REJECT_UNAUTHORIZED", "0");
     for arg in args {
-        script = script.arg(arg.replace("URL", &format!("http://{}", server.addr())));
+        script = script.arg(arg.replace("URL", url));
     }
     let mut script = script.start().await;
     let limit = Duration::from_secs(seconds);
@@ -42,6 +47,59 @@ mod everything_an_adapter_does_works_between_workers {
     #[tokio::test]
     async fn through_the_upgrade() {
         run(&cluster(json!({})).await, &["rooms", "upgrade", "URL"], 40).await;
+    }
+}
+
+/// The proxy keeps its connections to the primary open, and each carries requests of all sessions.
+mod a_proxy_that_ends_tls_works_in_front {
+    use super::*;
+
+    async fn through_the_proxy(kind: &str, workers: usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let pem = folder.path().join("pem");
+        let made = std::process::Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+            ])
+            .args(["-subj", "/CN=localhost", "-keyout", "pem", "-out", "cert"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let cert = std::fs::read(folder.path().join("cert")).unwrap();
+        let key = std::fs::read(&pem).unwrap();
+        std::fs::write(&pem, [key, cert].concat()).unwrap();
+
+        let node = 4 - workers;
+        let options = json!({ "workers": workers, "node": node, "proxies": ["127.0.0.1"] });
+        let server = cluster(options).await;
+        let proxy = sala_interop::node(&project_dir().join("servers/tls-proxy.js"))
+            .arg(server.addr().port().to_string())
+            .arg(pem.display().to_string())
+            .start()
+            .await;
+        let url = format!("https://127.0.0.1:{}", proxy.addr().port());
+        run_against(&url, &["rooms", kind, "URL"], 40).await;
+    }
+
+    #[tokio::test]
+    async fn over_polling() {
+        through_the_proxy("polling", 4).await;
+    }
+
+    #[tokio::test]
+    async fn over_websocket() {
+        through_the_proxy("websocket", 4).await;
+    }
+
+    #[tokio::test]
+    async fn through_the_upgrade() {
+        through_the_proxy("upgrade", 4).await;
+    }
+
+    #[tokio::test]
+    async fn through_the_upgrade_with_official_workers() {
+        through_the_proxy("upgrade", 2).await;
     }
 }
 

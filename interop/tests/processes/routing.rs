@@ -6,8 +6,8 @@ use sala_testkit::ws;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, POLLING, clients_on_different_workers, cluster, handshake, logged, poll, post,
-    prefixes, session, sessions_of_different_workers, signal,
+    Client, POLLING, clients_on_different_workers, cluster, handshake, logged, logged_address,
+    poll, post, prefixes, session, sessions_of_different_workers, signal,
 };
 
 /// The same with connections that are passed on, and with a primary that stays between.
@@ -184,6 +184,25 @@ async fn ask_by_polling(addr: std::net::SocketAddr, sid: &str) -> u64 {
 }
 
 /// J172
+#[tokio::test]
+async fn pages_of_other_sites_are_answered_by_the_worker_as_without_a_primary() {
+    let server = cluster(json!({ "cors": "https://app.example.com" })).await;
+    let origin = ("Origin", "https://app.example.com");
+    let mut connection = Connection::open(server.addr()).await;
+    let asks = [origin, ("Access-Control-Request-Method", "POST")];
+    let preflight = connection.request("OPTIONS", POLLING, &asks, b"").await;
+    assert_eq!(preflight.status, 204);
+    for sid in sessions_of_different_workers(server.addr(), 4).await {
+        let target = format!("{POLLING}&sid={sid}");
+        let reply = connection.request("POST", &target, &[origin], b"40").await;
+        assert_eq!(
+            reply.header("access-control-allow-origin"),
+            Some("https://app.example.com")
+        );
+    }
+}
+
+/// J172
 mod new_clients_are_spread {
     use super::*;
 
@@ -297,6 +316,32 @@ async fn a_trusted_proxy_tells_the_address_of_each_client_and_nobody_else_can(wa
     let mut connection = Connection::open(plain.addr()).await;
     let seen = address_behind(&mut connection, &[("X-Forwarded-For", "192.0.2.7")]).await;
     assert_eq!(seen, [json!("127.0.0.1"), json!("192.0.2.7")]);
+}
+
+/// TLS that ends in the primary: a stream with a state, which no worker could go on with.
+#[tokio::test]
+async fn a_connection_that_cannot_be_passed_on_is_served_all_the_same() {
+    let server = cluster(json!({ "entrance": true })).await;
+    let addr = logged_address(&server, "entrance ").await;
+    for round in 0..2 {
+        let mut clients = clients_on_different_workers(addr, 4).await;
+        for (client, ..) in &mut clients {
+            let who = client.ask(json!(["whoami"])).await;
+            assert_eq!(
+                (&who["address"], &who["secure"]),
+                (&json!("192.0.2.50"), &json!(true)),
+                "{round}"
+            );
+        }
+    }
+    let sids = sessions_of_different_workers(addr, 4).await;
+    let mut connection = Connection::open(addr).await;
+    for sid in &sids {
+        assert_eq!(post(&mut connection, sid, "40").await.text(), "ok");
+        post(&mut connection, sid, "420[\"whoami\"]").await;
+        let got = packets(&poll(&mut connection, sid).await).concat();
+        assert!(got.contains("\"secure\":true"), "{got}");
+    }
 }
 
 /// A balancer that speaks the PROXY protocol in front of proxies that write the header.

@@ -81,7 +81,7 @@ impl Entrance {
     /// [`Forwarding::Proxy`].
     ///
     /// `peer` is the client's address, and `secure` whether the connection is encrypted: what
-    /// `handshake().address()` and `handshake().secure()` tell. Resolves when the connection has
+    /// `handshake().address()` and `handshake().is_secure()` tell. Resolves when the connection has
     /// ended. The [PROXY protocol](super::Primary::proxy_protocol) is not looked for.
     ///
     /// *Cancel safety:* if dropped, the connection is cut.
