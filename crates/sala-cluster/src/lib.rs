@@ -34,7 +34,11 @@
 //! Linux only: it relies on descriptors passed over Unix sockets.
 
 mod channel;
+mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod node;
+mod outage;
 mod primary;
 mod sticky;
 mod worker;

@@ -9,12 +9,14 @@ use serde_json::json;
 use crate::support::cluster;
 
 async fn run(server: &Child, args: &[&str], seconds: u64) -> String {
-    run_against(&format!("http://{}", server.addr()), args, seconds).await
+    let url = format!("http://{}", server.addr());
+    run_script("cluster.js", &url, args, seconds).await
 }
 
-async fn run_against(url: &str, args: &[&str], seconds: u64) -> String {
-    let mut script = node(&project_dir().join("clients/cluster.js")).listeners(0);
-    script = script.env("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+async fn run_script(name: &str, url: &str, args: &[&str], seconds: u64) -> String {
+    let mut script = node(&project_dir().join("clients").join(name))
+        .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
+        .listeners(0);
     for arg in args {
         script = script.arg(arg.replace("URL", url));
     }
@@ -79,7 +81,7 @@ mod a_proxy_that_ends_tls_works_in_front {
             .start()
             .await;
         let url = format!("https://127.0.0.1:{}", proxy.addr().port());
-        run_against(&url, &["rooms", kind, "URL"], 40).await;
+        run_script("cluster.js", &url, &["rooms", kind, "URL"], 40).await;
     }
 
     #[tokio::test]
@@ -202,13 +204,9 @@ async fn reloads_under_load_lose_nothing_repeat_nothing_and_keep_the_order() {
     let control = control.to_str().unwrap();
     let command = env!("CARGO_BIN_EXE_cluster-fixture");
     let (clients, rolls) = (setting("CLIENTS", "60"), setting("ROLLS", "3"));
-    let log = run(
-        &server,
-        &["rolls", &clients, &rolls, "URL", command, "reload", control],
-        550,
-    )
-    .await;
-    println!("{log}");
+    let args = [&clients, &rolls, "URL", command, "reload", control];
+    let url = format!("http://{}", server.addr());
+    println!("{}", run_script("rolls.js", &url, &args, 590).await);
 }
 
 /// The clients of a worker that is killed are on other workers within a second, and no other client

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use sala_engine_proto::Network;
 
-use super::Frame;
 use super::wire::{Malformed, Reader, frame, put_address, put_bytes};
+use super::{Frame, HEAD};
 use crate::sticky::Prefix;
 
 /// From the primary to a worker.
@@ -34,6 +34,8 @@ pub(crate) enum ToPrimary {
     PassOn(Connection),
     /// Yes.
     Pong,
+    /// Somebody has asked this worker to end (SIGTERM).
+    Leaving,
 }
 
 /// A connection on its way to the process that serves its next request.
@@ -67,6 +69,7 @@ const READY: u8 = 5;
 const REPORT: u8 = 6;
 const PASS_ON: u8 = 7;
 const PONG: u8 = 8;
+const LEAVING: u8 = 9;
 
 impl ToWorker {
     pub(crate) fn encode(&self) -> Bytes {
@@ -96,6 +99,20 @@ impl ToWorker {
     }
 }
 
+impl ToWorker {
+    /// The connection of a frame as it was to be sent.
+    pub(crate) fn connection(frame: &Bytes) -> Option<Connection> {
+        let frame = Frame {
+            kind: *frame.get(HEAD - 1)?,
+            body: frame.slice(HEAD..),
+        };
+        match Self::decode(frame) {
+            Ok(Self::Connection(connection)) => Some(connection),
+            _ => None,
+        }
+    }
+}
+
 impl ToPrimary {
     pub(crate) fn encode(&self) -> Bytes {
         match self {
@@ -109,6 +126,7 @@ impl ToPrimary {
             }),
             Self::PassOn(connection) => frame(PASS_ON, |out| connection.put(out)),
             Self::Pong => frame(PONG, |_| ()),
+            Self::Leaving => frame(LEAVING, |_| ()),
         }
     }
 
@@ -122,6 +140,7 @@ impl ToPrimary {
             },
             PASS_ON => Self::PassOn(Connection::read(body)?),
             PONG => Self::Pong,
+            LEAVING => Self::Leaving,
             _ => return Err(Malformed),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use super::proxy::Forwarding;
 use super::{Bound, socket_activation};
 use crate::node::Serialization;
 use crate::sticky::Balance;
+
+/// How many clients may wait to be accepted; the kernel takes less if `net.core.somaxconn` is less.
+const BACKLOG: i32 = 4096;
 
 /// The process that owns the port, starts the workers and passes connections to them.
 ///
@@ -296,6 +300,9 @@ fn listen(address: &str) -> Result<TcpListener, PrimaryError> {
     };
     let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(failed)?.collect();
     let listener = TcpListener::bind(&addresses[..]).map_err(failed)?;
+    rustix::net::listen(&listener, BACKLOG)
+        .map_err(io::Error::from)
+        .map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }

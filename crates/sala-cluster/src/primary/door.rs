@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::Shared;
 use super::proxy::{self, Forwarding};
 use crate::channel::control::Connection;
+use crate::outage::Outage;
 use crate::sticky::{Announced, MAX_LINE, Seen, announced, look};
 
 /// How long the listener rests when the process is out of file descriptors.
@@ -26,6 +27,7 @@ const NO_WORKER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\
 
 /// Accepts until it is dropped.
 pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let failing = Outage::default();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -33,7 +35,9 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             }
             Err(error) if concerns_one(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "accept failed; {ADVICE}");
+                if failing.begins() {
+                    tracing::error!(%error, "accept failed; {ADVICE}");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

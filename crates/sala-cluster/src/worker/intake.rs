@@ -60,6 +60,18 @@ impl Door {
         &self.queue
     }
 
+    /// Asks to be let go.
+    pub(crate) fn leaving(&self) {
+        self.say(&ToPrimary::Leaving);
+    }
+
+    /// A connection was lost on the way: it is not to be waited for.
+    pub(crate) fn lost(&self, connection: &Connection) {
+        if connection.newcomer {
+            self.newcomers.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn pong(&self) {
         self.say(&ToPrimary::Pong);
     }
