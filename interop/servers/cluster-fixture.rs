@@ -176,7 +176,7 @@ async fn work(worker: &Worker, options: &Options) -> std::io::Result<()> {
         builder = builder.recovery(Recovery::new());
     }
     if let Some(origin) = &options.cors {
-        let cors = Cors::builder().origin(origin).build();
+        let cors = Cors::builder().origin(origin.as_str()).build();
         builder = builder.cors(Some(cors.map_err(std::io::Error::other)?));
     }
     let io = builder.build();
