@@ -14,9 +14,7 @@ async fn run(server: &Child, args: &[&str], seconds: u64) -> String {
 }
 
 async fn run_script(name: &str, url: &str, args: &[&str], seconds: u64) -> String {
-    let mut script = node(&project_dir().join("clients").join(name))
-        .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
-        .listeners(0);
+    let mut script = node(&project_dir().join("clients").join(name)).listeners(0);
     for arg in args {
         script = script.arg(arg.replace("URL", url));
     }
