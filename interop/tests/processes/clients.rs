@@ -139,7 +139,8 @@ mod the_same_works_through_a_primary_that_stays_between {
 
     #[tokio::test]
     async fn a_killed_worker_takes_only_its_own_clients_along() {
-        run(&forwarding(0).await, &["kill", "40", "URL"], 60).await;
+        let kill = ["kill", "40", "URL", "5000"];
+        run(&forwarding(0).await, &kill, 60).await;
     }
 }
 
