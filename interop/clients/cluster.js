@@ -109,7 +109,7 @@ const [scenario, ...args] = process.argv.slice(2);
 const run = {
   rooms: () => rooms(args[0], args[1]),
   "rooms-of-text": () => rooms(args[0], args[1], false),
-  kill: () => kill(Number(args[0]), args[1]),
+  kill: () => kill(Number(args[0]), args[1], args[2] && Number(args[2])),
 }[scenario];
 run().then(
   () => process.exit(0),
