@@ -2,7 +2,7 @@
 // Official clients against several processes behind one port (`servers/cluster-fixture.rs`).
 //
 //   node cluster.js rooms <transport> <address>
-//   node cluster.js kill <clients> <address>
+//   node cluster.js kill <clients> <address> [<how long they may be away, in ms>]
 //
 // Prints a line of JSON and ends with status 0 when all went well.
 
@@ -65,7 +65,7 @@ async function rooms(kind, url, binary = true) {
 }
 
 /** One worker is killed: its clients are back within a second, the others notice nothing. */
-async function kill(count, url) {
+async function kill(count, url, limit = 1000) {
   const clients = [];
   for (let i = 0; i < count; i++) {
     const client = await connected(url, KINDS[i % 3]);
@@ -104,14 +104,14 @@ async function kill(count, url) {
   }
   const away = Math.max(...own.map((c) => c.away));
   console.log(JSON.stringify({ clients: count, killed: own.length, away }));
-  assert(away < 1000, `back after ${away} ms`);
+  assert(away < limit, `back after ${away} ms`);
 }
 
 const [scenario, ...args] = process.argv.slice(2);
 const run = {
   rooms: () => rooms(args[0], args[1]),
   "rooms-of-text": () => rooms(args[0], args[1], false),
-  kill: () => kill(Number(args[0]), args[1]),
+  kill: () => kill(Number(args[0]), args[1], args[2] && Number(args[2])),
 }[scenario];
 run().then(
   () => process.exit(0),

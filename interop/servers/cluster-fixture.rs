@@ -6,10 +6,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use sala::engine::http::Cors;
 use sala::{Namespace, Recovery, Server, Socket};
-use sala_cluster::{Balance, Forwarding, Network, Primary, Role, Worker, role};
+use sala_cluster::{Balance, Entrance, Forwarding, Network, Primary, Role, Worker, role};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 #[derive(Deserialize)]
 #[serde(default)]
@@ -25,6 +27,10 @@ struct Options {
     balancers: Vec<String>,
     /// Whose `X-Forwarded-For` is believed.
     proxies: Vec<String>,
+    /// A site whose pages may read replies.
+    cors: Option<String>,
+    /// Has a second listener, whose connections the primary is handed as if it had decrypted them.
+    entrance: bool,
     /// What workers do instead of serving.
     mishap: Option<String>,
     /// A file that makes new workers die while it exists.
@@ -48,6 +54,8 @@ impl Default for Options {
             control: None,
             balancers: Vec::new(),
             proxies: Vec::new(),
+            cors: None,
+            entrance: false,
             mishap: None,
             flag: None,
             program: None,
@@ -138,7 +146,23 @@ async fn lead(primary: Primary, options: Options) -> Result<(), Box<dyn std::err
     };
     let bound = primary.bind()?;
     println!("listening on http://{}", bound.addresses()[0]);
+    if options.entrance {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("entrance {}", listener.local_addr()?);
+        tokio::spawn(admit(listener, bound.entrance()));
+    }
     Ok(bound.run().await?)
+}
+
+/// What a program does with its TLS streams.
+async fn admit(listener: TcpListener, entrance: Entrance) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let entrance = entrance.clone();
+        let peer = ([192, 0, 2, 50], 7).into();
+        // A stream that nobody could pass on.
+        let stream = tokio::io::BufStream::new(stream);
+        tokio::spawn(async move { entrance.admit(stream, peer, true).await });
+    }
 }
 
 async fn work(worker: &Worker, options: &Options) -> std::io::Result<()> {
@@ -150,6 +174,10 @@ async fn work(worker: &Worker, options: &Options) -> std::io::Result<()> {
     let mut builder = Server::builder().adapter(worker.backend());
     if options.recovery {
         builder = builder.recovery(Recovery::new());
+    }
+    if let Some(origin) = &options.cors {
+        let cors = Cors::builder().origin(origin.as_str()).build();
+        builder = builder.cors(Some(cors.map_err(std::io::Error::other)?));
     }
     let io = builder.build();
     handlers(&io, worker.number());
@@ -200,6 +228,7 @@ fn handlers(io: &Server, number: usize) {
             "worker": number,
             "pid": std::process::id(),
             "address": handshake.address(),
+            "secure": handshake.is_secure(),
             "forwarded": handshake.header("x-forwarded-for"),
         })
     });

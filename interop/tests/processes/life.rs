@@ -5,13 +5,14 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::Duration;
 
-use sala_testkit::http;
+use sala_testkit::{http, ws};
 use sala_testkit::{within, within_long};
 use serde_json::json;
 use tokio::process::Command;
 
 use crate::support::{
-    Client, POLLING, clients_on_different_workers, cluster, fixture, logged, runs, signal,
+    Client, POLLING, WEBSOCKET, clients_on_different_workers, cluster, fixture, logged, runs,
+    signal,
 };
 
 const FIXTURE: &str = env!("CARGO_BIN_EXE_cluster-fixture");
@@ -87,6 +88,19 @@ async fn a_worker_that_gets_sigterm_lets_go_of_its_clients_and_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_second_sigterm_kills_the_workers_at_once() {
+    let mut server = cluster(json!({ "workers": 2, "grace_ms": 60_000 })).await;
+    let mut clients = clients_on_different_workers(server.addr(), 2).await;
+    clients[0].0.emit(json!(["hang", 60_000])).await;
+    server.terminate().await;
+    clients[1].0.gone().await;
+    server.terminate().await;
+    let status = within("the primary to end", server.exit()).await;
+    assert_eq!(status.code(), Some(1));
+    logged(&server, "told to end a second time").await;
+}
+
+#[tokio::test]
 async fn workers_that_die_at_once_make_the_primary_give_up_with_the_reason() {
     let mut server = fixture(&json!({ "workers": 2, "mishap": "die" }))
         .start()
@@ -110,9 +124,13 @@ async fn a_program_that_does_not_exist_is_named() {
 async fn clients_are_told_503_when_there_is_no_worker() {
     let options = json!({ "workers": 1, "program": ["sleep", "60"] });
     let server = fixture(&options).start().await;
-    for target in [POLLING, "/"] {
-        let reply = http::get(server.addr(), target).await;
-        assert_eq!(reply.status, 503);
+    let upgrade = String::from_utf8(ws::handshake_bytes(WEBSOCKET, &[])).unwrap();
+    let get = |target: &str| String::from_utf8(http::request("GET", target, &[], b"")).unwrap();
+    for request in [get(POLLING), upgrade, get("/")] {
+        let mut connection = http::Connection::open(server.addr()).await;
+        connection.send(&request).await;
+        let reply = connection.response().await;
+        assert_eq!(reply.status, 503, "{request}");
         assert_eq!(reply.header("retry-after"), Some("1"));
     }
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::config::Config;
 pub use self::config::Primary;
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     started: AtomicU32,
     malformed: AtomicU64,
     refused_balancer: Outage,
+    /// Connections between whose ends the primary stands hold a receiver.
+    carrying: watch::Sender<()>,
     /// Connections that nobody could take.
     unserved: Outage,
     /// Connections that a worker passed on and that did not fit.
@@ -92,6 +94,7 @@ impl Bound {
             started: AtomicU32::new(0),
             malformed: AtomicU64::new(0),
             refused_balancer: Outage::default(),
+            carrying: watch::Sender::new(()),
             unserved: Outage::default(),
             out_of_files: Outage::default(),
             failed,
@@ -180,6 +183,7 @@ impl Bound {
             },
         };
         drop(tasks);
+        proxy::last_words(&shared).await;
         if let Some(path) = &shared.config.control {
             // If somebody took it away already, all the better.
             std::fs::remove_file(path).ok();

@@ -81,7 +81,7 @@ impl Entrance {
     /// [`Forwarding::Proxy`].
     ///
     /// `peer` is the client's address, and `secure` whether the connection is encrypted: what
-    /// `handshake().address()` and `handshake().secure()` tell. Resolves when the connection has
+    /// `handshake().address()` and `handshake().is_secure()` tell. Resolves when the connection has
     /// ended. The [PROXY protocol](super::Primary::proxy_protocol) is not looked for.
     ///
     /// *Cancel safety:* if dropped, the connection is cut.
@@ -140,6 +140,7 @@ where
         far.set_nonblocking(true)?;
         Ok((UnixStream::from_std(near)?, far))
     };
+    let _carrying = shared.carrying.subscribe();
     match pair() {
         Ok((near, far)) => {
             let dispatched = shared.dispatch(session.as_deref(), connection, far.into());
@@ -149,6 +150,14 @@ where
             tracing::error!(%error, "a connection could not be forwarded; {}", door::ADVICE);
         }
     }
+}
+
+/// Waits until what the workers said last has been copied.
+pub(super) async fn last_words(shared: &Shared) {
+    // Who has not taken it until then has lost it.
+    tokio::time::timeout(LINGER, shared.carrying.closed())
+        .await
+        .ok();
 }
 
 /// Copies until the worker has closed its end and the client had time to take note.
