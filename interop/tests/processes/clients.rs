@@ -99,6 +99,47 @@ mod official_workers_and_ours_are_one_server {
     }
 }
 
+/// The reference's workers have no recovery, but theirs and ours are replaced alike.
+mod official_workers_are_looked_after {
+    use super::*;
+    use crate::support::{clients_on_different_workers, logged, signal};
+
+    /// The adapter's heartbeats tell that a worker is there.
+    #[tokio::test]
+    async fn one_that_hangs_is_replaced() {
+        let server = cluster(json!({ "workers": 1, "node": 1, "hang_ms": 1000 })).await;
+        let mut clients = clients_on_different_workers(server.addr(), 2).await;
+        let (mut hanging, number, pid) = clients.pop().unwrap();
+        assert_eq!(number, 2);
+        // Longer than the timeout that Node.js workers have at least: while it is silent for less, all is well.
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        assert!(crate::support::runs(pid), "{}", server.log());
+        hanging.emit(json!(["hang", 60_000])).await;
+        within_long(Duration::from_secs(25), "its end", hanging.gone()).await;
+        logged(&server, "worker hangs: it said nothing for 10s").await;
+        let again = async {
+            while server.log().matches("worker is ready").count() < 3 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within_long(Duration::from_secs(20), "its successor", again).await;
+    }
+
+    #[tokio::test]
+    async fn at_a_reload_their_clients_are_let_go_of_as_the_script_says() {
+        let server = cluster(json!({ "workers": 1, "node": 1 })).await;
+        let mut clients = clients_on_different_workers(server.addr(), 2).await;
+        let (mut official, _, pid) = clients.pop().unwrap();
+        signal("HUP", server.id().unwrap()).await;
+        within_long(Duration::from_secs(20), "to be let go of", official.gone()).await;
+        logged(&server, "reload: done").await;
+        assert!(!crate::support::runs(pid));
+        assert!(!server.log().contains("is killed"), "{}", server.log());
+        let again = clients_on_different_workers(server.addr(), 2).await;
+        assert!(again.iter().all(|(_, _, new)| *new != pid));
+    }
+}
+
 /// `CLIENTS` and `ROLLS` say how many; the figures in the guide are of 1000 and 20.
 #[tokio::test]
 async fn reloads_under_load_lose_nothing_repeat_nothing_and_keep_the_order() {
