@@ -51,18 +51,37 @@ async fn a_worker_that_does_not_end_in_time_is_killed_and_the_status_says_so() {
     let mut client = Client::open(server.addr()).await;
     client.emit(json!(["hang", 60_000])).await;
     server.terminate().await;
-    let status = within("the primary to end", server.exit()).await;
+    let limit = Duration::from_secs(25);
+    let status = within_long(limit, "the primary to end", server.exit()).await;
     assert_eq!(status.code(), Some(1));
     logged(&server, "1 workers had to be killed").await;
 }
 
 #[tokio::test]
+async fn a_second_sigterm_ends_everything_at_once() {
+    let mut server = cluster(json!({ "workers": 2, "grace_ms": 60_000 })).await;
+    let mut clients = clients_on_different_workers(server.addr(), 2).await;
+    let pids: Vec<_> = clients.iter().map(|(_, _, pid)| *pid).collect();
+    clients[0].0.emit(json!(["hang", 60_000])).await;
+    server.terminate().await;
+    clients[1].0.gone().await;
+    server.terminate().await;
+    let status = within("the primary to end", server.exit()).await;
+    assert_eq!(status.code(), Some(1));
+    logged(&server, "told to end a second time").await;
+    assert!(pids.iter().all(|pid| !runs(*pid)));
+}
+
+#[tokio::test]
 async fn workers_that_die_at_once_make_the_primary_give_up_with_the_reason() {
+    let start = Instant::now();
     let mut server = fixture(&json!({ "workers": 2, "mishap": "die" }))
         .start()
         .await;
     let status = within("the primary to end", server.exit()).await;
     assert_eq!(status.code(), Some(1));
+    // It waits 0.1, 0.2 and 0.4 s before it tries for the third, fourth and fifth time.
+    assert!(start.elapsed() > Duration::from_millis(700), "{:?}", start.elapsed());
     logged(&server, "died right after their start and none is left").await;
     logged(&server, "exit status: 1").await;
 }

@@ -171,8 +171,8 @@ impl Primary {
         self
     }
 
-    /// How long a worker that is to end may take, clients and handlers included, before it is
-    /// killed. Default: 30 s.
+    /// How long a worker that is to end may take for its clients and handlers. Default: 30 s. It is killed
+    /// if it has not ended 10 s later: so long it may take to save their sessions.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace;
         self
