@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sala::{Namespace, Recovery, Server, Socket};
-use sala_cluster::{Balance, Network, Primary, Role, Worker, role};
+use sala_cluster::{Balance, Forwarding, Network, Primary, Role, Worker, role};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 struct Options {
     workers: usize,
     balance: String,
+    forwarding: String,
     recovery: bool,
     grace_ms: u64,
     spread_ms: u64,
@@ -24,6 +25,8 @@ struct Options {
     heartbeat_ms: u64,
     control: Option<String>,
     balancers: Vec<String>,
+    /// Whose `X-Forwarded-For` is believed.
+    proxies: Vec<String>,
     /// What workers do instead of serving.
     mishap: Option<String>,
     /// A file that makes new workers die while it exists.
@@ -39,6 +42,7 @@ impl Default for Options {
         Self {
             workers: 4,
             balance: Balance::default().to_string(),
+            forwarding: Forwarding::default().to_string(),
             recovery: true,
             grace_ms: 5000,
             spread_ms: 200,
@@ -46,6 +50,7 @@ impl Default for Options {
             heartbeat_ms: 5000,
             control: None,
             balancers: Vec::new(),
+            proxies: Vec::new(),
             mishap: None,
             flag: None,
             program: None,
@@ -101,15 +106,17 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
 
 async fn lead(primary: Primary, options: Options) -> Result<(), Box<dyn std::error::Error>> {
     log();
-    let balancers: Result<Vec<Network>, _> =
-        options.balancers.iter().map(|it| it.parse()).collect();
+    let networks =
+        |list: &[String]| -> Result<Vec<Network>, _> { list.iter().map(|it| it.parse()).collect() };
     let mut primary = primary
         .workers(options.workers)
         .balance(options.balance.parse()?)
+        .forwarding(options.forwarding.parse()?)
         .grace(Duration::from_millis(options.grace_ms))
         .spread(Duration::from_millis(options.spread_ms))
         .hang_timeout(Duration::from_millis(options.hang_ms))
-        .proxy_protocol(balancers?);
+        .proxy_protocol(networks(&options.balancers)?)
+        .trusted_proxies(networks(&options.proxies)?);
     if options.recovery {
         primary = primary.recovery(sala_cluster::Retention::default());
     }
@@ -194,7 +201,13 @@ impl Reply {
 
 fn handlers(io: &Server, number: usize) {
     io.on("whoami", async move |socket: Socket| {
-        json!({ "worker": number, "pid": std::process::id(), "address": socket.handshake().address() })
+        let handshake = socket.handshake();
+        json!({
+            "worker": number,
+            "pid": std::process::id(),
+            "address": handshake.address(),
+            "forwarded": handshake.header("x-forwarded-for"),
+        })
     });
     io.on("join", async |socket: Socket, room: String| {
         socket.join(room)

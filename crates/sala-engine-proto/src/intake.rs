@@ -5,15 +5,20 @@ use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::Network;
+
 /// A connection on its way to the process that serves its next request.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The connection, in non-blocking mode.
+    /// The connection, in non-blocking mode. If `remote` is told it may be another kind of stream
+    /// socket: then whoever accepted the connection stays between.
     pub stream: TcpStream,
     /// What was read of it and not used.
     pub read: Vec<u8>,
     /// The client's address, if it is not the one that the socket knows.
     pub remote: Option<SocketAddr>,
+    /// Whoever accepted the connection decrypts it.
+    pub secure: bool,
 }
 
 /// How a process lets go of its clients.
@@ -38,6 +43,12 @@ pub trait Intake: Send + Sync + 'static {
     /// With which two characters the ids of all sessions of this process begin, so that everybody
     /// can tell whose a session is.
     fn session_prefix(&self) -> [u8; 2];
+
+    /// Proxies in front of the process that accepts, whose `X-Forwarded-For` is to be believed:
+    /// those of the server's own configuration are added. Default: none.
+    fn trusted_proxies(&self) -> Vec<Network> {
+        Vec::new()
+    }
 
     /// Says that connections can come now.
     fn begin(&self);

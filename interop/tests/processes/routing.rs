@@ -3,7 +3,7 @@
 use sala_testkit::http::{self, Connection};
 use sala_testkit::polling::packets;
 use sala_testkit::ws;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     Client, POLLING, clients_on_different_workers, cluster, handshake, logged, poll, post,
@@ -97,16 +97,21 @@ async fn handshakes_on_one_connection_are_spread_too() {
     assert_eq!(found.len(), 4, "{found:?}");
 }
 
+/// Proxies use one connection for pages and sessions alike.
 #[tokio::test]
-async fn a_page_between_does_not_mislead_what_comes_after() {
+async fn pages_between_neither_end_the_connection_nor_mislead_what_comes_after() {
     let server = cluster(json!({})).await;
-    let sids = sessions_of_different_workers(server.addr(), 2).await;
+    let sids = sessions_of_different_workers(server.addr(), 4).await;
     let mut connection = Connection::open(server.addr()).await;
-    assert_eq!(post(&mut connection, &sids[0], "40").await.text(), "ok");
-    let page = connection.request("GET", "/", &[], b"").await;
-    assert_eq!(page.status, 404);
-    // Only the engine looks whose each request is, so the connection ends here.
-    assert_eq!(page.header("connection"), Some("close"));
+    for sid in &sids {
+        let page = connection.request("GET", "/", &[], b"").await;
+        assert_eq!((page.status, page.header("connection")), (404, None));
+        assert_eq!(post(&mut connection, sid, "40").await.text(), "ok");
+        let page = connection.request("POST", "/form", &[], b"a=1").await;
+        assert_eq!((page.status, page.header("connection")), (404, None));
+        let got = packets(&poll(&mut connection, sid).await);
+        assert!(got[0].starts_with("40"), "{got:?}");
+    }
 }
 
 #[tokio::test]
@@ -224,6 +229,63 @@ async fn a_balancer_tells_the_address_of_the_client_and_nobody_else_can() {
         .send("PROXY TCP4 192.0.2.7 192.0.2.8 4000 80\r\n\r\n")
         .await;
     assert_eq!(connection.response().await.status, 400);
+}
+
+/// What a worker knows of the client whose handshake has these header lines: its address, and what is
+/// left of `X-Forwarded-For`.
+async fn address_behind(connection: &mut Connection, lines: &[(&str, &str)]) -> [Value; 2] {
+    let sid = session(&connection.request("GET", POLLING, lines, b"").await);
+    assert_eq!(post(connection, &sid, "40").await.text(), "ok");
+    poll(connection, &sid).await;
+    post(connection, &sid, "420[\"whoami\"]").await;
+    let answer = packets(&poll(connection, &sid).await);
+    let answer: Value = serde_json::from_str(&answer[0][3..]).unwrap();
+    [answer[0]["address"].clone(), answer[0]["forwarded"].clone()]
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_tells_the_address_of_each_client_and_nobody_else_can() {
+    let proxies = json!({ "proxies": ["127.0.0.1", "10.0.0.0/8"], "workers": 2 });
+    let server = cluster(proxies).await;
+    // Clients of one connection of a proxy, on both workers.
+    let mut connection = Connection::open(server.addr()).await;
+    for client in ["192.0.2.7", "2001:db8::7", "192.0.2.8", "192.0.2.9"] {
+        let list = format!("8.8.8.8, {client}, 10.1.2.3");
+        let seen = address_behind(&mut connection, &[("X-Forwarded-For", &list)]).await;
+        assert_eq!(seen, [json!(client), json!(list)]);
+    }
+    let endless = "1.1.1.1,".repeat(1800);
+    for hostile in ["unknown", "", "192.0.2.1;DROP", &endless, ", , ,", "[::1"] {
+        let [address, _] = address_behind(&mut connection, &[("X-Forwarded-For", hostile)]).await;
+        assert_eq!(address, json!("127.0.0.1"), "{hostile}");
+    }
+
+    // Somebody else's header is not even there.
+    let strict = cluster(json!({ "proxies": ["10.0.0.0/8"], "workers": 1 })).await;
+    let mut connection = Connection::open(strict.addr()).await;
+    let seen = address_behind(&mut connection, &[("X-Forwarded-For", "192.0.2.7")]).await;
+    assert_eq!(seen, [json!("127.0.0.1"), Value::Null]);
+
+    // Without a word about proxies, it means nothing, as in the reference.
+    let plain = cluster(json!({ "workers": 1 })).await;
+    let mut connection = Connection::open(plain.addr()).await;
+    let seen = address_behind(&mut connection, &[("X-Forwarded-For", "192.0.2.7")]).await;
+    assert_eq!(seen, [json!("127.0.0.1"), json!("192.0.2.7")]);
+}
+
+/// A balancer that speaks the PROXY protocol in front of proxies that write the header.
+#[tokio::test]
+async fn the_proxy_protocol_tells_which_proxy_it_is() {
+    let both = json!({ "balancers": ["127.0.0.1"], "proxies": ["10.0.0.0/8"], "workers": 1 });
+    let server = cluster(both).await;
+    for (proxy, expected) in [("10.0.0.5", "192.0.2.7"), ("192.0.2.99", "192.0.2.99")] {
+        let mut connection = Connection::open(server.addr()).await;
+        let header = format!("PROXY TCP4 {proxy} 192.0.2.8 4000 80\r\n");
+        connection.send(header).await;
+        let [address, _] =
+            address_behind(&mut connection, &[("X-Forwarded-For", "192.0.2.7")]).await;
+        assert_eq!(address, json!(expected));
+    }
 }
 
 #[tokio::test]

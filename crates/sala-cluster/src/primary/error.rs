@@ -37,7 +37,8 @@ pub enum PrimaryError {
         /// How the last one ended.
         last: String,
     },
-    /// On the way out, workers had to be killed because they did not end within the grace period.
+    /// On the way out, workers had to be killed: they did not end within the grace period, or the
+    /// primary was told a second time to end.
     Killed {
         /// How many.
         workers: usize,
@@ -63,7 +64,7 @@ impl fmt::Display for PrimaryError {
             ),
             Self::Killed { workers } => write!(
                 f,
-                "{workers} workers had to be killed: they did not end within the grace period"
+                "{workers} workers had to be killed: they had not ended by themselves"
             ),
         }
     }

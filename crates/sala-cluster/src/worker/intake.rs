@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use sala_engine_proto::Network;
 use sala_engine_proto::intake::{Arrival, Intake, Leave};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::CONTROL_BYTES;
-use crate::channel::control::{Connection, ToPrimary};
+use crate::channel::control::{Connection, ToPrimary, Welcome};
 use crate::channel::{Parcel, Queue};
 use crate::sticky::Prefix;
 
@@ -31,6 +32,7 @@ pub(crate) struct Arrived {
 #[derive(Debug)]
 pub(crate) struct Door {
     prefix: Prefix,
+    trusted_proxies: Vec<Network>,
     queue: Queue,
     arrivals: Mutex<mpsc::Receiver<Arrived>>,
     newcomers: AtomicU64,
@@ -39,12 +41,13 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new(
-        prefix: Prefix,
+        welcome: Welcome,
         arrivals: mpsc::Receiver<Arrived>,
         leave: watch::Receiver<Option<Leave>>,
     ) -> Self {
         Self {
-            prefix,
+            prefix: welcome.prefix,
+            trusted_proxies: welcome.trusted_proxies,
             queue: Queue::new(CONTROL_BYTES),
             arrivals: Mutex::new(arrivals),
             newcomers: AtomicU64::new(0),
@@ -55,6 +58,18 @@ impl Door {
     /// What waits for the primary.
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// Asks to be let go.
+    pub(crate) fn leaving(&self) {
+        self.say(&ToPrimary::Leaving);
+    }
+
+    /// A connection was lost on the way: it is not to be waited for.
+    pub(crate) fn lost(&self, connection: &Connection) {
+        if connection.newcomer {
+            self.newcomers.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn pong(&self) {
@@ -76,6 +91,10 @@ impl Intake for Door {
         self.prefix.text()
     }
 
+    fn trusted_proxies(&self) -> Vec<Network> {
+        self.trusted_proxies.clone()
+    }
+
     fn begin(&self) {
         self.say(&ToPrimary::Ready);
     }
@@ -90,6 +109,7 @@ impl Intake for Door {
                 stream: TcpStream::from(arrived.descriptor),
                 read: arrived.connection.read.into(),
                 remote: arrived.connection.remote,
+                secure: arrived.connection.secure,
             })
         })
     }
@@ -107,6 +127,7 @@ impl Intake for Door {
     fn pass_on(&self, arrival: Arrival) {
         let frame = ToPrimary::PassOn(Connection {
             remote: arrival.remote,
+            secure: arrival.secure,
             read: arrival.read.into(),
             newcomer: false,
         });
