@@ -91,7 +91,7 @@ async fn without_a_program_the_workers_are_the_chat() {
     for _ in 0..2 {
         let reply = http::get(server.addr(), HANDSHAKE).await;
         assert_eq!(reply.status, 200);
-        prefixes.push(reply.text()[8..10].to_owned());
+        prefixes.push(reply.text()[9..11].to_owned());
     }
     assert_ne!(prefixes[0], prefixes[1], "one on each worker");
     let page = http::get(server.addr(), "/").await;
@@ -176,7 +176,7 @@ async fn bad_arguments_are_refused_with_what_to_write() {
         (&["--work", "2"], &["--workers"]),
     ];
     for (args, expected) in table {
-        refused(&[&["cluster"], args].concat(), expected).await;
+        refused(&[&["cluster"][..], args].concat(), expected).await;
     }
 }
 

@@ -107,7 +107,7 @@ mod official_workers_are_looked_after {
     /// The adapter's heartbeats tell that a worker is there.
     #[tokio::test]
     async fn one_that_hangs_is_replaced() {
-        let server = cluster(json!({ "workers": 1, "node": 1, "hang_ms": 1000 })).await;
+        let server = cluster(json!({ "workers": 1, "node": 1, "hang_ms": 5000 })).await;
         let mut clients = clients_on_different_workers(server.addr(), 2).await;
         let (mut hanging, number, pid) = clients.pop().unwrap();
         assert_eq!(number, 2);
