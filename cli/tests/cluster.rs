@@ -161,13 +161,20 @@ async fn it_gives_up_on_programs_that_die_at_once_and_says_how_they_ended() {
     )
     .await;
     let args = ["cluster", "-w", "1", "--port", "0", "--", "/nowhere/server"];
-    refused(&args, &["/nowhere/server cannot be started", "No such file"]).await;
+    refused(
+        &args,
+        &["/nowhere/server cannot be started", "No such file"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn bad_arguments_are_refused_with_what_to_write() {
     let table: [(&[&str], &[&str]); 7] = [
-        (&["--balance", "nearest"], &["least-connection", "round-robin"]),
+        (
+            &["--balance", "nearest"],
+            &["least-connection", "round-robin"],
+        ),
         (&["--proxy-protocol", "10.0.0.0/99"], &["10.0.0.0/8"]),
         (&["--grace", "soon"], &["--grace", "soon"]),
         (&["--workers", "0"], &["number of workers", "0"]),

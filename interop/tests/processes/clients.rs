@@ -20,8 +20,18 @@ async fn run_script(name: &str, server: &Child, args: &[&str], seconds: u64) -> 
     let mut script = script.start().await;
     let limit = Duration::from_secs(seconds);
     let status = within_long(limit, "the clients to end", script.exit()).await;
-    let trouble: Vec<_> = server.log().lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect();
-    assert!(status.success(), "clients failed:\n{}\n{}", script.log(), trouble.join("\n"));
+    let trouble: Vec<_> = server
+        .log()
+        .lines()
+        .filter(|line| line.contains("ERROR"))
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        status.success(),
+        "clients failed:\n{}\n{}",
+        script.log(),
+        trouble.join("\n")
+    );
     script.log()
 }
 

@@ -81,7 +81,11 @@ async fn workers_that_die_at_once_make_the_primary_give_up_with_the_reason() {
     let status = within("the primary to end", server.exit()).await;
     assert_eq!(status.code(), Some(1));
     // It waits 0.1, 0.2 and 0.4 s before it tries for the third, fourth and fifth time.
-    assert!(start.elapsed() > Duration::from_millis(700), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() > Duration::from_millis(700),
+        "{:?}",
+        start.elapsed()
+    );
     logged(&server, "died right after their start and none is left").await;
     logged(&server, "exit status: 1").await;
 }
@@ -160,11 +164,18 @@ async fn clients_of_a_worker_that_is_replaced_are_let_go_of_evenly() {
     let window = Duration::from_millis(200);
     let busiest = ends
         .iter()
-        .map(|from| ends.iter().filter(|end| *end >= from && **end < *from + window).count())
+        .map(|from| {
+            ends.iter()
+                .filter(|end| *end >= from && **end < *from + window)
+                .count()
+        })
         .max();
     let took = ends[99] - ends[0];
     println!("100 clients let go of within {took:?}, {busiest:?} of them within {window:?}");
-    assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(4), "{took:?}");
+    assert!(
+        took > Duration::from_millis(1500) && took < Duration::from_secs(4),
+        "{took:?}"
+    );
     // 10 would be even.
     assert!(busiest < Some(30), "{busiest:?} within {window:?}");
 }

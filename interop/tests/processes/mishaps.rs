@@ -51,16 +51,21 @@ async fn requests_do_not_wait_for_a_worker_that_hangs_once_its_heartbeats_are_mi
     assert_eq!(count(&clients[0].0.ask(json!(["numbers"])).await), Some(2));
     hanging.emit(json!(["hang", 30_000])).await;
     let start = Instant::now();
-    let numbers = async {
-        while count(&clients[0].0.ask(json!(["numbers"])).await) != Some(1) {}
-    };
+    let numbers = async { while count(&clients[0].0.ask(json!(["numbers"])).await) != Some(1) {} };
     within_long(Duration::from_secs(20), "an answer without it", numbers).await;
     // A request that was on its way fails after its 5 s; from then on none waits.
     println!("requests go on after {:?}", start.elapsed());
     let start = Instant::now();
     assert_eq!(count(&clients[0].0.ask(json!(["numbers"])).await), Some(1));
-    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
-    assert!(!server.log().contains("worker hangs"), "the primary is patient");
+    assert!(
+        start.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(
+        !server.log().contains("worker hangs"),
+        "the primary is patient"
+    );
 }
 
 #[tokio::test]
