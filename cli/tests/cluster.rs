@@ -63,7 +63,8 @@ async fn workers(control: &Path, count: usize) -> Vec<String> {
             let status = order("status", control).await;
             let open = status.lines().filter(|line| line.contains(" open "));
             let numbers = open.filter_map(|line| line.split(' ').nth(1));
-            let numbers: Vec<_> = numbers.map(str::to_owned).collect();
+            let mut numbers: Vec<_> = numbers.map(str::to_owned).collect();
+            numbers.sort();
             if numbers.len() == count {
                 return numbers;
             }
