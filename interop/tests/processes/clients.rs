@@ -121,12 +121,12 @@ mod official_workers_are_looked_after {
         let mut clients = clients_on_different_workers(server.addr(), 2).await;
         let (mut hanging, number, pid) = clients.pop().unwrap();
         assert_eq!(number, 2);
-        // Longer than the timeout that Node.js workers have at least: while it is silent for less, all is well.
+        // It does not answer pings, and is there all the same.
         tokio::time::sleep(Duration::from_secs(7)).await;
         assert!(crate::support::runs(pid), "{}", server.log());
         hanging.emit(json!(["hang", 60_000])).await;
-        within_long(Duration::from_secs(25), "its end", hanging.gone()).await;
         logged(&server, "worker hangs: it said nothing for 10s").await;
+        hanging.gone().await;
         let again = async {
             while server.log().matches("worker is ready").count() < 3 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
