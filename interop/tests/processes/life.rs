@@ -57,6 +57,37 @@ async fn a_worker_that_does_not_end_in_time_is_killed_and_the_status_says_so() {
     logged(&server, "1 workers had to be killed").await;
 }
 
+/// The second signal was read only when the first one had been obeyed, half a minute later.
+#[tokio::test]
+async fn a_second_sigterm_kills_at_once() {
+    let mut server = cluster(json!({ "workers": 2, "grace_ms": 60_000 })).await;
+    let mut client = Client::open(server.addr()).await;
+    client.emit(json!(["hang", 60_000])).await;
+    let primary = server.id().unwrap();
+    signal("TERM", primary).await;
+    logged(&server, "worker has ended").await;
+    signal("TERM", primary).await;
+    let status = within("the primary to end", server.exit()).await;
+    assert_eq!(status.code(), Some(1));
+    logged(&server, "1 workers had to be killed").await;
+}
+
+/// systemd, unless told otherwise, sends SIGTERM to all processes of a service at once: the workers
+/// ended on the spot, with all that they were doing.
+#[tokio::test]
+async fn a_worker_that_gets_sigterm_lets_go_of_its_clients_and_is_replaced() {
+    let server = cluster(json!({ "workers": 2 })).await;
+    let mut clients = clients_on_different_workers(server.addr(), 2).await;
+    let (mut client, _, pid) = clients.remove(0);
+    signal("TERM", pid).await;
+    client.gone().await;
+    logged(&server, "worker has ended").await;
+    assert!(!server.log().contains("worker died"), "{}", server.log());
+    assert!(server.log().contains("exit status: 0"), "{}", server.log());
+    let new = pids(&server).await;
+    assert!(!new.contains(&pid));
+}
+
 #[tokio::test]
 async fn a_second_sigterm_ends_everything_at_once() {
     let mut server = cluster(json!({ "workers": 2, "grace_ms": 60_000 })).await;

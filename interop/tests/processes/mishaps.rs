@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use sala_testkit::{within, within_long};
+use sala_testkit::{http, within, within_long};
 use serde_json::{Value, json};
 
-use crate::support::{Client, clients_on_different_workers, cluster, fixture, logged};
+use crate::support::{
+    Client, POLLING, clients_on_different_workers, cluster, fixture, logged, signal,
+};
 
 #[tokio::test]
 async fn a_worker_that_hangs_is_replaced_and_holds_nobody_up() {
@@ -142,6 +144,70 @@ async fn requests_do_not_wait_for_a_worker_that_was_killed() {
         "{:?}",
         start.elapsed()
     );
+}
+
+/// A worker at its limit of open files took the connection that it had no room for as the end of its
+/// channel, and so let go of all its clients.
+#[tokio::test]
+async fn a_worker_that_has_no_room_for_a_connection_keeps_the_others() {
+    let program = format!(
+        "ulimit -n 60; exec {}",
+        env!("CARGO_BIN_EXE_cluster-fixture")
+    );
+    let server = cluster(json!({ "workers": 1, "program": ["sh", "-c", program] })).await;
+    let mut client = Client::open(server.addr()).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut connection = http::Connection::open(server.addr()).await;
+        connection
+            .send(http::request("GET", POLLING, &[], b""))
+            .await;
+        silent.push(connection);
+    }
+    logged(&server, "this worker has as many open files as it may have").await;
+    assert!(client.ask(json!(["whoami"])).await["worker"].is_u64());
+    drop(silent);
+    // There is room again.
+    let opened = async {
+        loop {
+            let mut connection = http::Connection::open(server.addr()).await;
+            connection
+                .send(http::request("GET", POLLING, &[], b""))
+                .await;
+            if connection.try_response(false).await.is_ok() {
+                return;
+            }
+        }
+    };
+    within("a connection to be served", opened).await;
+    assert!(!server.log().contains("worker died"), "{}", server.log());
+}
+
+/// What waited for a worker that was then killed for hanging was dropped with its queue, although
+/// another could have served it.
+#[tokio::test]
+async fn connections_that_wait_for_a_worker_that_dies_go_to_the_next() {
+    let server = cluster(json!({ "workers": 1, "hang_ms": 60_000 })).await;
+    let clients = clients_on_different_workers(server.addr(), 1).await;
+    let (_, _, pid) = clients[0];
+    signal("STOP", pid).await;
+    let mut waiting = Vec::new();
+    for _ in 0..800 {
+        let mut connection = http::Connection::open(server.addr()).await;
+        connection
+            .send(http::request("GET", POLLING, &[], b""))
+            .await;
+        waiting.push(connection);
+    }
+    signal("KILL", pid).await;
+    let mut served = 0;
+    for mut connection in waiting {
+        let reply = within("an answer or an end", connection.try_response(false)).await;
+        served += usize::from(reply.is_ok_and(|reply| reply.status == 200));
+    }
+    // Those that the kernel had for the dead worker (some hundred) are lost.
+    println!("{served} of 800 connections were served by the next worker");
+    assert!(served > 300, "{served}");
 }
 
 fn count(numbers: &Value) -> Option<usize> {

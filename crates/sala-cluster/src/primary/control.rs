@@ -133,3 +133,26 @@ pub async fn order(path: &Path, order: &str, mut show: impl FnMut(&str)) -> io::
         "the primary ended before it was done",
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mistyped `--control` deleted the file that it named.
+    #[tokio::test]
+    async fn only_a_socket_at_which_nobody_answers_is_replaced() {
+        let folder = std::env::temp_dir().join(format!("sala-control-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("control");
+        fs::write(&path, "precious").unwrap();
+        bind(&path).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        fs::remove_file(&path).unwrap();
+
+        let first = bind(&path).unwrap();
+        bind(&path).unwrap_err();
+        drop(first);
+        bind(&path).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -44,6 +44,21 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// A worker without a process.
+    #[cfg(test)]
+    pub(crate) fn fake(id: u32, control: Queue) -> Self {
+        Self {
+            id,
+            seat: id as usize,
+            prefix: Prefix::new(id).expect("below the count"),
+            pid: 0,
+            control: Arc::new(control),
+            node: None,
+            kill: Notify::new(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
     /// A connection as the worker wants it.
     pub(crate) fn parcel(&self, connection: &Connection, descriptor: OwnedFd) -> Parcel {
         let frame = match self.node {

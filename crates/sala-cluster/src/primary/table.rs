@@ -238,3 +238,6 @@ impl State {
         Some(Arc::clone(&chosen.link))
     }
 }
+
+#[cfg(test)]
+mod tests;
