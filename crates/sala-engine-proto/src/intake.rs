@@ -65,7 +65,8 @@ pub trait Intake: Send + Sync + 'static {
     /// Gives a connection away, whose next request is for another process.
     fn pass_on(&self, arrival: Arrival);
 
-    /// Tells how many sessions are open, for a fair share of new ones.
+    /// Tells how many sessions are open, for a fair share of new ones. Called several times a second,
+    /// whether the number has changed or not.
     fn report(&self, sessions: usize);
 
     /// Resolves when the process is to let go of its clients and end.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use sala_engine_proto::intake::{Arrival, Intake};
+use sala_engine_proto::intake::{Arrival, Intake, Leave};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::futures::OwnedNotified;
@@ -25,7 +25,7 @@ use crate::front::{Front, Host};
 use crate::http::TrustedProxies;
 use crate::request::ConnectionInfo;
 
-/// How often the number of sessions is reported to the process that accepts, if it has changed.
+/// How often the number of sessions is reported to the process that accepts.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the listener rests when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -142,21 +142,24 @@ impl<A: App> Engine<A> {
         self.core.session_prefix.set(intake.session_prefix()).ok();
         let host = Arc::new(self.host(service, Some(Arc::clone(&intake))));
         let (life, ending) = Life::new();
+        let serve = |arrival, life| match arrived(arrival) {
+            Ok((stream, read, info)) => {
+                tokio::spawn(Front::new(stream, read, info, Arc::clone(&host), life));
+            }
+            Err(error) => tracing::debug!(%error, "a connection went before it was served"),
+        };
         intake.begin();
         let mut reports = tokio::time::interval(REPORT_INTERVAL);
-        let mut reported = 0;
+        let mut grace = std::pin::pin!(grace_over(intake.leave()));
         let mut stop = std::pin::pin!(stop);
         loop {
             let arrival = tokio::select! {
                 arrival = intake.next() => arrival,
                 _ = reports.tick() => {
-                    let sessions = self.clients_count();
-                    if sessions != reported {
-                        reported = sessions;
-                        intake.report(sessions);
-                    }
+                    intake.report(self.clients_count());
                     continue;
                 }
+                () = &mut grace => break,
                 () = &mut stop => break,
             };
             let Some(arrival) = arrival else {
@@ -164,16 +167,18 @@ impl<A: App> Engine<A> {
                 stop.await;
                 break;
             };
-            match arrived(arrival) {
-                Ok((stream, read, info)) => {
-                    let front = Front::new(stream, read, info, Arc::clone(&host), life.clone());
-                    tokio::spawn(front);
-                }
-                Err(error) => tracing::debug!(%error, "a connection went before it was served"),
+            serve(arrival, life.clone());
+        }
+        // What is on its way is answered; a connection that has no end does not keep the process.
+        drop(life);
+        ending.begin();
+        loop {
+            tokio::select! {
+                () = ending.ended() => return Ok(()),
+                () = &mut grace => return Ok(()),
+                Some(arrival) = intake.next() => serve(arrival, ending.life()),
             }
         }
-        ending.end(life).await;
-        Ok(())
     }
 
     fn host<S, R>(&self, service: S, intake: Option<Arc<dyn Intake>>) -> Host<A>
@@ -243,6 +248,12 @@ struct Stop {
     notify: Arc<Notify>,
 }
 
+/// Resolves when a process that was asked to leave has had its time.
+async fn grace_over(leave: impl Future<Output = Leave>) {
+    let leave = leave.await;
+    tokio::time::sleep(leave.grace).await;
+}
+
 /// The end of a server, which its connections are told of.
 struct Ending {
     stop: Arc<Stop>,
@@ -252,10 +263,28 @@ struct Ending {
 impl Ending {
     /// Has all connections end, and waits for them.
     async fn end(self, life: Life) {
+        drop(life);
+        self.begin();
+        self.ended().await;
+    }
+
+    /// Has all connections end.
+    fn begin(&self) {
         self.stop.now.store(true, Ordering::Release);
         self.stop.notify.notify_waiters();
-        drop(life);
+    }
+
+    /// Resolves when the last one has ended.
+    async fn ended(&self) {
         self.waiting.closed().await;
+    }
+
+    /// For a connection that comes late.
+    fn life(&self) -> Life {
+        Life {
+            stop: Arc::clone(&self.stop),
+            _served: self.waiting.subscribe(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use sala_engine_proto::Network;
@@ -36,6 +37,8 @@ pub(crate) struct Door {
     queue: Queue,
     arrivals: Mutex<mpsc::Receiver<Arrived>>,
     newcomers: AtomicU64,
+    /// Sessions and newcomers, as the primary was last told.
+    reported: StdMutex<(u32, u64)>,
     leave: watch::Receiver<Option<Leave>>,
 }
 
@@ -51,6 +54,7 @@ impl Door {
             queue: Queue::new(CONTROL_BYTES),
             arrivals: Mutex::new(arrivals),
             newcomers: AtomicU64::new(0),
+            reported: StdMutex::default(),
             leave,
         }
     }
@@ -137,11 +141,19 @@ impl Intake for Door {
         }
     }
 
+    /// Also when only newcomers have come: those that brought no session, such as the requests of a
+    /// health check, would otherwise count as sessions to come.
     fn report(&self, sessions: usize) {
-        self.say(&ToPrimary::Report {
-            sessions: sessions as u32,
-            newcomers: self.newcomers.load(Ordering::Relaxed),
-        });
+        let report = (sessions as u32, self.newcomers.load(Ordering::Relaxed));
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reported != report {
+            *reported = report;
+            let (sessions, newcomers) = report;
+            self.say(&ToPrimary::Report {
+                sessions,
+                newcomers,
+            });
+        }
     }
 
     fn leave(&self) -> Pin<Box<dyn Future<Output = Leave> + Send>> {
