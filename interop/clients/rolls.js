@@ -4,13 +4,14 @@
 //
 //   node rolls.js <clients> <rolls> <address> <command that reloads>...
 //
-// PUBLISHERS clients send an event each PAUSE ms, by turns to all clients and to those of a room. Prints a line of JSON and ends with status 0 when all went well.
+// The clients live in PROCESSES processes. PUBLISHERS more clients send an event each PAUSE ms, by turns to all clients and to those of a room. Prints a line of JSON and ends with status 0 when all went well.
 
 const assert = require("assert");
-const { execFile } = require("child_process");
+const { execFile, fork } = require("child_process");
 const { KINDS, sleep, open, connected, until } = require("./official");
 
 const ROOMS = 10;
+const PROCESSES = Number(process.env.PROCESSES ?? 2);
 const PUBLISHERS = Number(process.env.PUBLISHERS ?? 10);
 const PAUSE = Number(process.env.PAUSE ?? 100);
 /** What a publisher may have on its way. */
@@ -18,16 +19,15 @@ const MAX_UNANSWERED = 100;
 
 /** What was sent: the room of each attempt (none for a broadcast), and which attempts were acknowledged. */
 const sent = { rooms: [], acknowledged: new Set() };
-const stats = { disconnects: 0, recovered: 0, fresh: 0, longest: 0 };
-/** How many came back in each tenth of a second. */
-const returns = new Map();
 
 async function main(count, times, url, command) {
-  const clients = await crowd(count, url);
+  const share = Math.ceil(count / PROCESSES);
+  const crowds = Array.from({ length: PROCESSES }, () => new Crowd(share, url));
+  await Promise.all(crowds.map((crowd) => crowd.told("joined")));
   const publishers = await Promise.all(Array.from({ length: PUBLISHERS }, () => connected(url, "websocket")));
   // Each has an offset before the first reload, without which there is no recovery.
-  await publish(publishers[0], null);
-  await until("the first event", () => clients.every((c) => c.got.length > 0));
+  const first = await publish(publishers[0], null);
+  await Promise.all(crowds.map((crowd) => crowd.ask("await", first)));
   let rolling = true;
   const publishing = publishers.map(async (publisher, i) => {
     const sending = new Set();
@@ -44,55 +44,98 @@ async function main(count, times, url, command) {
   const seconds = (Date.now() - started) / 1000;
   rolling = false;
   await Promise.all(publishing);
-  await until("clients to come back", () => clients.every((c) => c.connected));
   const last = await publish(publishers[0], null);
-  await until("the last event", () => clients.every((c) => c.got.at(-1) === last));
+  await Promise.all(crowds.map((crowd) => crowd.ask("await", last)));
   await sleep(300); // for one that comes twice
 
-  const broadcasts = [...sent.acknowledged].filter((id) => sent.rooms[id] === null).length;
+  const results = await Promise.all(crowds.map((crowd) => crowd.ask("result")));
+  const clients = results.flatMap((result) => result.clients);
+  const sum = (name) => results.reduce((sum, result) => sum + result.stats[name], 0);
   const result = {
-    clients: count,
+    clients: clients.length,
     rolls: times,
     seconds,
     events: sent.acknowledged.size,
-    broadcasts,
+    broadcasts: [...sent.acknowledged].filter((id) => sent.rooms[id] === null).length,
     attempts: sent.rooms.length,
     received: clients.reduce((sum, c) => sum + c.got.length, 0),
     different: judge(clients),
-    ...stats,
-    busiest: Math.max(...returns.values()),
+    disconnects: sum("disconnects"),
+    recovered: sum("recovered"),
+    fresh: sum("fresh"),
+    longest: Math.max(...results.map((result) => result.stats.longest)),
+    busiest: busiest(results),
   };
   console.log(JSON.stringify(result));
   assert.strictEqual(result.different, 0, "clients that lost events, got some twice or in another order");
-  assert.strictEqual(stats.fresh, 0, "clients that were not recovered");
+  assert.strictEqual(result.fresh, 0, "clients that were not recovered");
 }
 
-/** Clients of all kinds, a tenth in each room. */
+/** A process with some of the clients. */
+class Crowd {
+  constructor(count, url) {
+    this.process = fork(__filename, ["crowd", count, url]);
+    this.process.on("exit", (status) => status && process.exit(1));
+  }
+  told(what) {
+    return new Promise((resolve) => {
+      const listen = (message) => {
+        if (message.what !== what) return;
+        this.process.off("message", listen);
+        resolve(message.answer);
+      };
+      this.process.on("message", listen);
+    });
+  }
+  ask(what, value) {
+    this.process.send({ what, value });
+    return this.told(what);
+  }
+}
+
+/** Such a process: clients of all kinds, a tenth in each room. */
 async function crowd(count, url) {
+  const stats = { disconnects: 0, recovered: 0, fresh: 0, longest: 0 };
+  /** How many came back in each tenth of a second. */
+  const returns = {};
   const clients = [];
   for (let i = 0; i < count; i++) {
     const client = open(url, KINDS[i % KINDS.length]);
     client.got = [];
     client.room = `room ${i % ROOMS}`;
     client.on("n", (id) => client.got.push(id));
-    client.on("disconnect", (reason) => {
+    client.on("disconnect", () => {
       client.lost = Date.now();
       stats.disconnects++;
-      stats[reason] = (stats[reason] ?? 0) + 1;
     });
-    client.on("connect", () => (client.lost ? returned(client) : client.emit("join", client.room, () => (client.joined = true))));
+    client.on("connect", () => {
+      if (!client.lost) return client.emit("join", client.room, () => (client.joined = true));
+      stats.longest = Math.max(stats.longest, Date.now() - client.lost);
+      client.recovered ? stats.recovered++ : stats.fresh++;
+      const tenth = Math.floor(Date.now() / 100);
+      returns[tenth] = (returns[tenth] ?? 0) + 1;
+    });
     clients.push(client);
     if (i % 50 === 49) await until("clients to join", () => clients.every((c) => c.joined));
   }
   await until("clients to join", () => clients.every((c) => c.joined));
-  return clients;
+  process.send({ what: "joined" });
+  process.on("message", async ({ what, value }) => {
+    if (what === "await") await until("an event", () => clients.every((c) => c.connected && c.got.lastIndexOf(value) >= 0));
+    const answer = what === "result" ? { stats, returns, clients: clients.map(({ room, got }) => ({ room, got })) } : null;
+    process.send({ what, answer });
+  });
+  process.on("disconnect", () => process.exit(0));
+  return new Promise(() => {});
 }
 
-function returned(client) {
-  stats.longest = Math.max(stats.longest, Date.now() - client.lost);
-  client.recovered ? stats.recovered++ : stats.fresh++;
-  const tenth = Math.floor(Date.now() / 100);
-  returns.set(tenth, (returns.get(tenth) ?? 0) + 1);
+/** The most that came back in a tenth of a second. */
+function busiest(results) {
+  const returns = {};
+  for (const result of results) {
+    for (const [tenth, count] of Object.entries(result.returns)) returns[tenth] = (returns[tenth] ?? 0) + count;
+  }
+  return Math.max(0, ...Object.values(returns));
 }
 
 /** Sends an event until it is acknowledged: again, under another number, if the connection went with it. */
@@ -136,8 +179,9 @@ function judge(clients) {
   return different;
 }
 
-const [count, times, url, ...command] = process.argv.slice(2);
-main(Number(count), Number(times), url, command).then(
+const [first, ...rest] = process.argv.slice(2);
+const run = first === "crowd" ? crowd(Number(rest[0]), rest[1]) : main(Number(first), Number(rest[0]), rest[1], rest.slice(2));
+run.then(
   () => process.exit(0),
   (error) => {
     console.error(error);

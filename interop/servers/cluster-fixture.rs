@@ -23,6 +23,8 @@ struct Options {
     grace_ms: u64,
     spread_ms: u64,
     hang_ms: u64,
+    /// How often the adapter says that it is there; after three times that it is taken for gone.
+    heartbeat_ms: u64,
     control: Option<String>,
     balancers: Vec<String>,
     /// Whose `X-Forwarded-For` is believed.
@@ -51,6 +53,7 @@ impl Default for Options {
             grace_ms: 5000,
             spread_ms: 200,
             hang_ms: 30_000,
+            heartbeat_ms: 5000,
             control: None,
             balancers: Vec::new(),
             proxies: Vec::new(),
@@ -171,7 +174,10 @@ async fn work(worker: &Worker, options: &Options) -> std::io::Result<()> {
     if options.mishap.as_deref() == Some("die") || flagged {
         return Err(std::io::Error::other("told to die"));
     }
-    let mut builder = Server::builder().adapter(worker.backend());
+    let heartbeat = Duration::from_millis(options.heartbeat_ms);
+    let backend = worker.backend().heartbeat_interval(heartbeat);
+    let backend = backend.heartbeat_timeout(heartbeat * 3);
+    let mut builder = Server::builder().adapter(backend);
     if options.recovery {
         builder = builder.recovery(Recovery::new());
     }

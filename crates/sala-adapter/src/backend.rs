@@ -54,6 +54,9 @@ pub struct Profile {
     /// Where sessions are kept for connection state recovery on any server, if the backend can: then
     /// [`Outlet::send`] gives an offset for each broadcast, and the reader one for each that arrives.
     pub recovery: Option<Arc<dyn RecoveryStore>>,
+    /// How long this server's own sockets wait for the offset of a broadcast, with recovery, if the
+    /// caller does not say. Default 1 s.
+    pub offset_patience: Duration,
 }
 
 impl Profile {
@@ -66,6 +69,7 @@ impl Profile {
             rooms: RoomsFollowed::None,
             request_timeout: Duration::from_secs(5),
             recovery: None,
+            offset_patience: Duration::from_secs(1),
         }
     }
 }

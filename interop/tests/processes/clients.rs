@@ -21,7 +21,18 @@ async fn run_script(name: &str, url: &str, args: &[&str], seconds: u64) -> Strin
     let mut script = script.start().await;
     let limit = Duration::from_secs(seconds);
     let status = within_long(limit, "the clients to end", script.exit()).await;
-    assert!(status.success(), "clients failed:\n{}", script.log());
+    let trouble: Vec<_> = server
+        .log()
+        .lines()
+        .filter(|line| line.contains("ERROR"))
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        status.success(),
+        "clients failed:\n{}\n{}",
+        script.log(),
+        trouble.join("\n")
+    );
     script.log()
 }
 
@@ -190,6 +201,47 @@ mod official_workers_and_ours_are_one_server {
             }
         };
         within_long(Duration::from_secs(30), "its successor to answer", again).await;
+    }
+}
+
+/// The reference's workers have no recovery, but theirs and ours are replaced alike.
+mod official_workers_are_looked_after {
+    use super::*;
+    use crate::support::{clients_on_different_workers, logged, signal};
+
+    /// The adapter's heartbeats tell that a worker is there.
+    #[tokio::test]
+    async fn one_that_hangs_is_replaced() {
+        let server = cluster(json!({ "workers": 1, "node": 1, "hang_ms": 5000 })).await;
+        let mut clients = clients_on_different_workers(server.addr(), 2).await;
+        let (mut hanging, number, pid) = clients.pop().unwrap();
+        assert_eq!(number, 2);
+        // It does not answer pings, and is there all the same.
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        assert!(crate::support::runs(pid), "{}", server.log());
+        hanging.emit(json!(["hang", 60_000])).await;
+        logged(&server, "worker hangs: it said nothing for 10s").await;
+        hanging.gone().await;
+        let again = async {
+            while server.log().matches("worker is ready").count() < 3 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within_long(Duration::from_secs(20), "its successor", again).await;
+    }
+
+    #[tokio::test]
+    async fn at_a_reload_their_clients_are_let_go_of_as_the_script_says() {
+        let server = cluster(json!({ "workers": 1, "node": 1 })).await;
+        let mut clients = clients_on_different_workers(server.addr(), 2).await;
+        let (mut official, _, pid) = clients.pop().unwrap();
+        signal("HUP", server.id().unwrap()).await;
+        within_long(Duration::from_secs(20), "to be let go of", official.gone()).await;
+        logged(&server, "reload: done").await;
+        assert!(!crate::support::runs(pid));
+        assert!(!server.log().contains("is killed"), "{}", server.log());
+        let again = clients_on_different_workers(server.addr(), 2).await;
+        assert!(again.iter().all(|(_, _, new)| *new != pid));
     }
 }
 

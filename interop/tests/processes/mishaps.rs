@@ -44,6 +44,42 @@ async fn a_worker_that_hangs_is_replaced_and_holds_nobody_up() {
     within_long(Duration::from_secs(20), "the successor", numbers).await;
 }
 
+/// `heartbeatTimeout`: long before the primary gives a worker up, nobody asks it any more.
+#[tokio::test]
+async fn requests_do_not_wait_for_a_worker_that_hangs_once_its_heartbeats_are_missed() {
+    let server = cluster(json!({ "workers": 3, "heartbeat_ms": 300 })).await;
+    let mut clients = clients_on_different_workers(server.addr(), 3).await;
+    let (mut hanging, ..) = clients.remove(0);
+    assert_eq!(count(&clients[0].0.ask(json!(["numbers"])).await), Some(2));
+    hanging.emit(json!(["hang", 30_000])).await;
+    let start = Instant::now();
+    let numbers = async { while count(&clients[0].0.ask(json!(["numbers"])).await) != Some(1) {} };
+    within_long(Duration::from_secs(20), "an answer without it", numbers).await;
+    // A request that was on its way fails after its 5 s; from then on none waits.
+    println!("requests go on after {:?}", start.elapsed());
+    let start = Instant::now();
+    assert_eq!(count(&clients[0].0.ask(json!(["numbers"])).await), Some(1));
+    assert!(
+        start.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(
+        !server.log().contains("worker hangs"),
+        "the primary is patient"
+    );
+}
+
+#[tokio::test]
+async fn lines_of_a_node_worker_that_make_no_sense_are_counted_and_nothing_else_happens() {
+    let options = json!({ "workers": 1, "node": 1, "json": true, "mishap": "garble-node" });
+    let server = cluster(options).await;
+    logged(&server, "makes no sense").await;
+    let mut clients = clients_on_different_workers(server.addr(), 2).await;
+    let numbers = clients[0].0.ask(json!(["numbers"])).await;
+    assert_eq!(numbers, json!([2]));
+}
+
 #[tokio::test]
 async fn a_worker_that_floods_is_slowed_down_and_the_others_are_served() {
     let server = cluster(json!({ "workers": 3, "recovery": false })).await;

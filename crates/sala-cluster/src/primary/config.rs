@@ -14,8 +14,10 @@ use super::error::PrimaryError;
 use super::proxy::Forwarding;
 use super::{Bound, socket_activation};
 use crate::node::Serialization;
-use crate::sticky::Balance;
+use crate::sticky::{Balance, Prefix};
 
+/// The most workers: each has a prefix of session ids, as has its successor.
+pub(crate) const MAX_WORKERS: usize = Prefix::COUNT as usize / 2 - 1;
 /// How many clients may wait to be accepted; the kernel takes less if `net.core.somaxconn` is less.
 const BACKLOG: i32 = 4096;
 
@@ -127,8 +129,10 @@ impl Primary {
     /// The script does what it does under a Node.js primary: `io.adapter(createAdapter())` of
     /// `@socket.io/cluster-adapter`, `setupWorker(io)` of `@socket.io/sticky`, and no `listen()`. The
     /// workers of both kinds share rooms, acknowledgements and everything else that the adapter
-    /// carries. What Node.js workers cannot: connection state recovery, being let go of slowly (they
-    /// get SIGTERM), and being found to hang.
+    /// carries. What Node.js workers cannot: connection state recovery, which their adapter does not
+    /// have. A worker that is to end gets SIGTERM; how it lets go of its clients within the
+    /// [grace](Self::grace) is up to the script. It is taken to hang if the adapter, which says something
+    /// every 5 s, is silent for the [`hang_timeout`](Self::hang_timeout), and for 10 s at least.
     pub fn node_workers<A: AsRef<OsStr>>(
         mut self,
         count: usize,
@@ -182,8 +186,8 @@ impl Primary {
         self
     }
 
-    /// How long a worker that is to end may take, clients and handlers included, before it is
-    /// killed. Default: 30 s.
+    /// How long a worker that is to end may take for its clients and handlers. Default: 30 s. It is killed
+    /// if it has not ended 10 s later: so long it may take to save their sessions.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace;
         self
@@ -264,13 +268,17 @@ impl Primary {
     ///
     /// # Errors
     ///
-    /// If an address cannot be listened on, or there is none.
+    /// If an address cannot be listened on, or there is none, or no worker.
     pub fn bind(self) -> Result<Bound, PrimaryError> {
         let Self {
             config,
             addresses,
             mut listeners,
         } = self;
+        let count = config.seats();
+        if !(1..=MAX_WORKERS).contains(&count) {
+            return Err(PrimaryError::Workers { count });
+        }
         for address in addresses {
             listeners.push(listen(&address)?);
         }

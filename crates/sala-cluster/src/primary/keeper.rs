@@ -22,6 +22,8 @@ use crate::channel::{Frame, NoDescriptor, Receiver};
 use crate::node::{Acks, Heard, Node, Said};
 use crate::sticky::{Seen, look};
 
+/// The least silence after which a Node.js worker is taken to hang: the `heartbeatTimeout` of its adapter.
+const NODE_HANG_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what a dead worker had sent may take to reach the others.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -278,24 +280,29 @@ impl Keeper {
             );
             return true;
         }
-        if link.node.is_some() {
-            // Nobody answers there: what Node.js does with unknown messages is up to the script.
-            return false;
-        }
-        if !starting && silent > config.hang_timeout {
+        let patience = match &self.ear {
+            Ear::Sala { .. } => config.hang_timeout,
+            // Nobody answers there, but the adapter says something every 5 s.
+            Ear::Node { route, .. } if route.has_members() => {
+                config.hang_timeout.max(NODE_HANG_TIMEOUT)
+            }
+            Ear::Node { .. } => return false,
+        };
+        if !starting && silent > patience {
             tracing::error!(
                 worker = link.id,
                 pid = link.pid,
-                "worker hangs: it did not answer for {:?}; it is killed",
-                config.hang_timeout
+                "worker hangs: it said nothing for {patience:?}; it is killed"
             );
             return true;
         }
-        if !starting && silent > config.hang_timeout / 3 {
-            self.shared.table.set_open(link.id, false);
+        if link.node.is_none() {
+            if !starting && silent > patience / 3 {
+                self.shared.table.set_open(link.id, false);
+            }
+            // No room means that it hangs.
+            link.control.push(ToWorker::Ping.encode().into()).ok();
         }
-        // No room means that it hangs.
-        link.control.push(ToWorker::Ping.encode().into()).ok();
         false
     }
 

@@ -22,8 +22,9 @@ use crate::sticky::Prefix;
 
 /// What may wait for a worker: connections, at some hundred bytes each.
 const CONTROL_BYTES: usize = 8 << 20;
-/// How much longer than the grace period a worker may take to end.
-const AFTER_GRACE: Duration = Duration::from_secs(2);
+/// How much longer than the grace period a worker may take to end: when its clients have gone, it saves
+/// their sessions, which takes a while on a machine that is busy with them.
+const AFTER_GRACE: Duration = Duration::from_secs(10);
 /// The environment variable that tells a process that it is a worker, and which.
 pub(crate) const WORKER: &str = "SALA_WORKER";
 

@@ -331,6 +331,11 @@ impl Route {
         self.open.load(Relaxed)
     }
 
+    /// Whether any server of this worker has been heard and has not left.
+    pub(crate) fn has_members(&self) -> bool {
+        !lock(&self.members).is_empty()
+    }
+
     /// Puts a message in, behind a note on those that were dropped before.
     fn put(&self, from: u32, frame: Bytes) {
         if self.node.is_none() && self.lost.load(Relaxed) > 0 {

@@ -50,8 +50,8 @@ fn unfinished(input: &[u8]) -> Seen {
 fn session(line: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(line).ok()?;
     let target = line.split(' ').nth(1)?;
+    let target = target.split('#').next()?;
     let (_, query) = target.split_once('?')?;
-    let query = query.split('#').next()?;
     Query::parse(query).sid
 }
 
@@ -72,6 +72,7 @@ mod tests {
             ("GET /socket.io/?sid= HTTP/1.1", None),
             ("GET /sid=abc HTTP/1.1", None),
             ("GET /?a=b#sid=c HTTP/1.1", None),
+            ("GET /#?sid=c HTTP/1.1", None),
             ("GET", None),
             ("\u{16}\u{3}\u{1}", None),
         ];
