@@ -75,6 +75,7 @@ struct Cluster {
     #[arg(
         long,
         env = "SALA_REDIS",
+        hide_env_values = true,
         value_name = "URL",
         default_value = "redis://127.0.0.1:6379"
     )]

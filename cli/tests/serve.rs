@@ -43,6 +43,18 @@ fn assert_refused(output: &Output, expected: &[&str]) {
     }
 }
 
+/// Help shows what the variables are set to, and the URL of Redis has a password in it.
+#[tokio::test]
+async fn help_shows_no_password() {
+    let secret = [("SALA_REDIS", "redis://:hunter2@localhost")];
+    for command in ["serve", "emit", "join", "leave", "disconnect"] {
+        let output = ended(&[command, "--help"], &secret).await;
+        let help = text(&output.stdout);
+        assert!(help.contains("SALA_REDIS"), "{help}");
+        assert!(!help.contains("hunter2"), "{help}");
+    }
+}
+
 #[tokio::test]
 async fn help_names_every_option_with_its_variable() {
     let output = ended(&["serve", "--help"], &[]).await;

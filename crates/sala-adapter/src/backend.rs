@@ -93,7 +93,8 @@ pub enum Members {
 pub enum RoomsFollowed {
     /// None: all messages of a namespace come anyway.
     None,
-    /// Those that are not the own room of a socket.
+    /// Those that are not the own room of a socket, and those own rooms that senders do not
+    /// [recognize](Room::is_as_long_as_a_socket_id).
     Public,
     /// All.
     All,

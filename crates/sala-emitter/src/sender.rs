@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sala_adapter::Envelope;
 use sala_adapter::backend::{Outlet, Parcel, State};
+use sala_adapter::{BackendError, BackendErrorKind, Envelope};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::EmitError;
@@ -47,16 +47,22 @@ async fn run(mut outlet: impl Outlet, mut waiting: mpsc::Receiver<Order>) {
             .drain(..)
             .map(|(envelope, tell)| (Parcel::new(envelope), tell))
             .unzip();
-        let sent = outlet.send(&mut parcels).await.map_err(Arc::new);
+        let sent = outlet.send(&mut parcels).await;
+        let sent = sent.map_err(|error| EmitError::Backend(Arc::new(error)));
         for (parcel, tell) in parcels.into_iter().zip(tells) {
             let result = match parcel.state {
                 State::Sent(_) | State::Logged => Ok(()),
                 State::Failed(error) => Err(EmitError::Backend(Arc::new(error))),
-                State::Waiting => sent.clone().map_err(EmitError::Backend),
+                State::Waiting => Err(sent.clone().err().unwrap_or_else(left_out)),
             };
             // Whoever asked may have given up.
             let _ = tell.send(result);
         }
     }
     outlet.close().await;
+}
+
+fn left_out() -> EmitError {
+    let error = BackendError::new(BackendErrorKind::Malformed, "the backend left it out");
+    EmitError::Backend(Arc::new(error))
 }

@@ -12,6 +12,7 @@ struct Recorder {
     taken: Arc<Mutex<Vec<Envelope>>>,
     batches: Arc<Mutex<Vec<usize>>>,
     is_broken: Arc<Mutex<bool>>,
+    forgets: Arc<Mutex<bool>>,
     is_closed: Arc<Mutex<bool>>,
 }
 
@@ -24,6 +25,9 @@ impl Outlet for Recorder {
                 BackendErrorKind::Unreachable,
                 "the cable is cut",
             ));
+        }
+        if *self.forgets.lock().expect("fine") {
+            return Ok(());
         }
         for parcel in batch {
             let is_event = matches!(&parcel.envelope.message, Message::Broadcast { packet, .. }
@@ -255,4 +259,14 @@ async fn a_future_borrows_neither_the_emitter_nor_the_data() {
     };
     tokio::spawn(future).await.expect("no panic").expect("sent");
     assert_eq!(recorder.last().namespace, "/chat");
+}
+
+/// A backend said that all went well and had left a message out. The emitter told that it was sent.
+#[tokio::test]
+async fn what_the_backend_leaves_out_is_not_told_as_sent() {
+    let (emitter, recorder) = emitter();
+    *recorder.forgets.lock().expect("fine") = true;
+    let error = emitter.emit("x", &()).await.expect_err("it was not sent");
+    assert_eq!(error.to_string(), "the backend left it out");
+    assert!(!error.is_unreachable());
 }

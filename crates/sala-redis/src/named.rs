@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use sala_adapter::{BackendError, BackendErrorKind, Message};
+
 /// Names a Redis: one server, a Cluster, or the master that Sentinel knows of.
 ///
 /// | URL | what |
@@ -45,6 +47,7 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) max_message: usize,
+    pub(crate) max_socket_list: usize,
     pub(crate) max_waiting: usize,
 }
 
@@ -54,8 +57,45 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(5),
             max_message: 16 << 20,
+            max_socket_list: 28 << 20,
             max_waiting: 64 << 20,
         }
+    }
+}
+
+impl Limits {
+    /// Whether a message may have so many bytes on the wire.
+    pub(crate) fn check(&self, message: &Message, bytes: usize) -> Result<(), BackendError> {
+        let is_list = matches!(message, Message::FetchSocketsResponse { .. });
+        let (limit, text) = match is_list {
+            true => (
+                self.max_socket_list,
+                "a list of sockets is larger than max_socket_list_bytes: ask for the sockets of a room, or raise it on all servers, and client-output-buffer-limit (pubsub) of Redis with it",
+            ),
+            false => (
+                self.max_message,
+                "a message is larger than max_message_bytes, which all servers should set alike",
+            ),
+        };
+        if bytes <= limit {
+            return Ok(());
+        }
+        let text = format!("{text} ({bytes} bytes, the limit is {limit})");
+        Err(BackendError::new(BackendErrorKind::TooLarge, text))
+    }
+
+    /// How large anything may be that arrives.
+    pub(crate) fn largest(&self) -> usize {
+        self.max_message.max(self.max_socket_list)
+    }
+
+    /// Something arrived that is larger than that, and was not read.
+    pub(crate) fn exceeded_by(&self, bytes: usize) -> BackendError {
+        let limit = self.largest();
+        let text = format!(
+            "a message of {bytes} bytes is larger than max_message_bytes and max_socket_list_bytes ({limit}), which all servers should set alike"
+        );
+        BackendError::new(BackendErrorKind::TooLarge, text)
     }
 }
 
@@ -91,13 +131,24 @@ impl Redis {
     }
 
     /// How large a message may be, in bytes as they are on the wire. Larger ones are neither sent
-    /// nor taken: the sender gets an error, a receiver counts it as malformed. Default: 16 MiB.
+    /// nor taken: the sender gets an error, a receiver counts it as malformed. Default: 16 MiB. For the lists of
+    /// `fetch_sockets` see [`max_socket_list_bytes`](Self::max_socket_list_bytes).
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_message = bytes;
         self
     }
 
-    /// How many bytes of received messages may wait for this server to apply them. Beyond that the
+    /// How large the list of all its sockets may be with which a server answers `fetch_sockets` of another one: a single
+    /// message, in which a socket with a browser's handshake takes about 1.3 KiB. A server with a longer list gets an error
+    /// and does not answer, so that the other one times out. Default: 28 MiB, about 21,000 sockets: Redis cuts
+    /// a connection off for which more than 32 MiB wait (`client-output-buffer-limit pubsub`); raise both together.
+    pub fn max_socket_list_bytes(mut self, bytes: usize) -> Self {
+        self.limits.max_socket_list = bytes;
+        self
+    }
+
+    /// How many bytes of received messages may wait for this server to apply them; at least as many as the largest message
+    /// has. Beyond that the
     /// server is too slow for its cluster: what arrived first is still applied, the connection is
     /// given up, and the loss is reported. Default: 64 MiB.
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {

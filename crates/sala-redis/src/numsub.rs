@@ -3,11 +3,11 @@
 use redis::Value;
 use sala_adapter::BackendError;
 
-use crate::connect::Commands;
+use crate::connect::Renewed;
 
 /// Asks every node with `PUBSUB NUMSUB` or `PUBSUB SHARDNUMSUB`, and adds the numbers up.
 pub(crate) async fn count(
-    commands: &Commands,
+    commands: &Renewed,
     which: &str,
     channel: String,
 ) -> Result<usize, BackendError> {

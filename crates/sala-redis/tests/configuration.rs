@@ -8,6 +8,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use sala_adapter::BackendErrorKind::{self, Misconfigured, Refused, Unreachable};
+use sala_adapter::cluster::ClusterOptions;
 use sala_redis::{Classic, Redis, Sharded};
 use sala_testkit::redis::Redis as Server;
 
@@ -70,6 +71,26 @@ async fn a_wrong_password() {
     Classic::connect(format!("redis://:secret@{addr}"))
         .await
         .unwrap();
+}
+
+/// A user that may publish and not subscribe could log in, and so the start was told to have gone well; the server then
+/// waited to hear of the others until it gave up, without a reason.
+#[tokio::test]
+async fn a_user_who_may_not_subscribe() {
+    let server = Server::start().await;
+    let rules = "resetchannels -@all +hello +ping +client +publish +spublish +pubsub";
+    let mut acl = vec!["ACL", "SETUSER", "limited", "on", ">hunter2"];
+    acl.extend(rules.split(' '));
+    server.run(&acl).await;
+    let url = format!("redis://limited:hunter2@{}", server.addr());
+    let start = |backend| {
+        let options = ClusterOptions::default();
+        sala_testkit::cluster::Node::start_at_once(backend, options, "/", vec![])
+    };
+    let node = start(Classic::connect(url.as_str()).await.unwrap());
+    let error = node.cluster.started().await.expect_err("it is refused");
+    assert_eq!(error.kind(), Refused);
+    assert!(error.to_string().contains("give this user"), "{error}");
 }
 
 #[cfg(feature = "cluster")]

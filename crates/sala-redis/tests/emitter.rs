@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sala_emitter::Emitter;
-use sala_redis::{Classic, Sharded, Streams};
+use sala_redis::{Classic, Sharded, Streams, SubscriptionMode};
 use sala_testkit::redis::Redis;
 use sala_testkit::resp::Resp;
 use serde_json::{Value, json};
@@ -243,4 +243,23 @@ async fn over_the_sharded_adapter_servers_hear_an_emitter() {
     let envelope = server.message().await;
     assert_eq!(event_of(&envelope), "to the room");
     assert!(envelope.sender.expect("it has one").is_emitter());
+}
+
+/// The emitter published what was for one room in the channel of that room, which servers in the mode `static` do not
+/// follow: the event was lost, and the emitter told of success.
+#[tokio::test]
+async fn over_the_sharded_adapter_servers_in_every_mode_hear_an_emitter() {
+    use SubscriptionMode::{Dynamic, DynamicPrivate, Static};
+    for mode in [Static, Dynamic, DynamicPrivate] {
+        let redis = Redis::start().await;
+        let options = Sharded::options().subscription_mode(mode);
+        let backend = options.connect(redis.url()).await.expect("Redis is there");
+        let mut server = Node::with_rooms("a", backend, &["room"]).await;
+        let outlet = Sharded::options().outlet(redis.url()).await;
+        let emitter = Emitter::new(outlet.expect("Redis is there"));
+        for room in ["room", "abcdefghij0123456789"] {
+            emitter.to(room).emit(room, &()).await.expect("sent");
+            assert_eq!(server.event().await, room, "{mode:?}");
+        }
+    }
 }

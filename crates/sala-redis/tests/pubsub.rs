@@ -8,6 +8,7 @@ mod support;
 use sala_adapter::backend::{Backend, Delivery, Inlet, Outlet, State};
 use sala_adapter::{BackendErrorKind, Message, Target};
 use sala_redis::{Classic, Redis, Sharded, SubscriptionMode};
+use sala_testkit::cluster::socket;
 use sala_testkit::redis::Redis as Server;
 use support::{Node, event, within_seconds};
 
@@ -33,7 +34,9 @@ macro_rules! for_each_backend {
 for_each_backend! {
     messages_arrive_in_the_order_in_which_they_were_sent => order;
     a_server_is_counted_from_its_first_to_its_last_subscription => counting;
+    a_counter_outlives_the_connection_that_redis_closed => idle;
     a_message_that_is_too_large_is_refused_and_the_others_go => too_large;
+    a_list_of_sockets_may_be_larger_than_other_messages => long_list;
     what_is_no_message_is_reported_with_its_channel => foreign;
     a_link_ends_when_redis_dies_and_hears_again_within_two_seconds => restart;
     a_server_that_is_too_slow_loses_its_link_and_is_told => slow;
@@ -60,6 +63,16 @@ async fn counting<B: Backend>(backend: impl AsyncFn(Redis) -> B) {
     assert_eq!(a.count().await, 1);
     a.inlet.close().await;
     assert_eq!(b.count().await, 0);
+}
+
+/// Redis closed connections that lay idle (`timeout`), and servers could not be counted any more, until the one for
+/// messages broke as well: every question to the others failed.
+async fn idle<B: Backend>(backend: impl AsyncFn(Redis) -> B) {
+    let server = Server::start().await;
+    let a = Node::start("a", backend(server.url().into()).await).await;
+    let _b = Node::start("b", backend(server.url().into()).await).await;
+    support::close_idle_connections(&server).await;
+    assert_eq!(a.count().await, 2);
 }
 
 async fn too_large<B: Backend>(backend: impl AsyncFn(Redis) -> B) {
@@ -96,6 +109,38 @@ async fn too_large<B: Backend>(backend: impl AsyncFn(Redis) -> B) {
         }
     }
     assert_eq!(small.event().await, "last");
+}
+
+/// The limit for messages was the limit for `fetch_sockets` as well: a server with more than 12,000 sockets could not
+/// answer.
+async fn long_list<B: Backend>(backend: impl AsyncFn(Redis) -> B) {
+    let server = Server::start().await;
+    let redis = || {
+        let redis = Redis::from(server.url()).max_message_bytes(1000);
+        redis.max_socket_list_bytes(20_000)
+    };
+    let mut a = Node::start("a", backend(redis()).await).await;
+    let mut b = Node::start("b", backend(redis()).await).await;
+    let list = |sockets: usize| Message::FetchSocketsResponse {
+        request: "id".into(),
+        sockets: (0..sockets).map(|i| socket(&format!("{i}"), &[])).collect(),
+    };
+    b.answer("a", list(20)).await;
+    let Message::FetchSocketsResponse { sockets, .. } = a.message().await.message else {
+        panic!("a list was sent");
+    };
+    assert_eq!(sockets.len(), 20);
+    let mut long = [b.parcel(list(1000))];
+    long[0].envelope.recipient = Some("a".into());
+    b.outlet.send(&mut long).await.unwrap();
+    let State::Failed(error) = &long[0].state else {
+        panic!("it is too long: {:?}", long[0].state);
+    };
+    assert_eq!(error.kind(), BackendErrorKind::TooLarge);
+    assert!(
+        error.to_string().contains("max_socket_list_bytes"),
+        "{error}"
+    );
 }
 
 async fn foreign<B: Backend>(backend: impl AsyncFn(Redis) -> B) {

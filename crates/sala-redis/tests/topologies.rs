@@ -3,15 +3,19 @@
 #![cfg(all(feature = "cluster", feature = "classic", feature = "sharded"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "streams/proxy.rs"]
+mod proxy;
 mod support;
 
 use std::time::{Duration, Instant};
 
+use proxy::{Proxy, Way};
 use sala_adapter::BackendErrorKind;
 use sala_adapter::Target;
 use sala_adapter::backend::{Backend, Context, Delivery, Follow, Inlet, Outlet, State};
+use sala_emitter::Emitter;
 use sala_redis::{Classic, Redis, Sharded};
-use sala_testkit::redis::{RedisCluster, RedisSentinel};
+use sala_testkit::redis::{Redis as Server, RedisCluster, RedisSentinel};
 use support::{Node, event, within_seconds};
 
 fn named(cluster: &RedisCluster) -> Redis {
@@ -72,6 +76,64 @@ async fn classic_messages_cross_the_nodes_once_and_servers_are_summed_over_them(
     }
     b.inlet.close().await;
     a.until_count(1).await;
+}
+
+/// A node had closed the connection over which it is asked for its subscribers. It was taken for lost and left out, the
+/// servers that it knows were not counted, and a question ended as if all had answered.
+#[tokio::test]
+async fn a_node_that_closed_an_idle_connection_is_counted() {
+    let cluster = RedisCluster::start().await;
+    let (a, b) = (sharded("a", &cluster).await, sharded("b", &cluster).await);
+    let (c, d) = (classic("c", &cluster).await, classic("d", &cluster).await);
+    for counter in [&a.counter, &b.counter, &c.counter, &d.counter] {
+        // Each has a connection to each node now.
+        counter.count("/").await.unwrap();
+    }
+    for node in &cluster.nodes {
+        node.run(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    }
+    assert_eq!((a.count().await, b.count().await), (2, 2));
+    assert_eq!((c.count().await, d.count().await), (2, 2));
+}
+
+/// In a Cluster an emitter sent a message again whose connection broke before the answer came, and clients got it twice:
+/// it promises to tell instead, so that whoever emits decides.
+#[tokio::test]
+async fn an_emitter_sends_nothing_twice() {
+    let redis = Server::with(&["--cluster-enabled", "yes"]).await;
+    let proxy = Proxy::to(redis.addr()).await;
+    let port = proxy.url().rsplit(':').next().unwrap().to_owned();
+    redis
+        .run(&["CONFIG", "SET", "cluster-announce-ip", "127.0.0.1"])
+        .await;
+    redis
+        .run(&["CONFIG", "SET", "cluster-announce-port", &port])
+        .await;
+    redis.run(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    redis
+        .until(&["CLUSTER", "INFO"], |info| {
+            info.text().contains("cluster_state:ok")
+        })
+        .await;
+    let published = async || {
+        let stats = redis.run(&["INFO", "commandstats"]).await.text();
+        let calls = stats.split("cmdstat_spublish:calls=").nth(1).unwrap_or("0");
+        calls.split(',').next().unwrap().parse::<u32>().unwrap()
+    };
+    let url = proxy.url().replace("redis://", "redis+cluster://");
+    let emitter = Emitter::new(Sharded::options().outlet(url).await.unwrap());
+    emitter.emit("x", &()).await.unwrap();
+    proxy.cut_after(Way::FromRedis, 1);
+    let error = emitter.emit("x", &()).await.expect_err("no answer came");
+    assert!(error.is_unreachable(), "{error}");
+    assert_eq!((proxy.cuts(), published().await), (1, 2));
+
+    // A connection that is found dead before anything is sent over it is another matter.
+    emitter.emit("x", &()).await.unwrap();
+    redis.run(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    emitter.emit("x", &()).await.unwrap();
+    assert_eq!(published().await, 4);
 }
 
 #[tokio::test]

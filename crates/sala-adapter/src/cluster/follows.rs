@@ -89,7 +89,9 @@ impl Follows {
     pub(super) fn room(&self, namespace: &Room, change: RoomChange<'_>) {
         match self.which {
             RoomsFollowed::None => return,
-            RoomsFollowed::Public if change.own => return,
+            RoomsFollowed::Public if change.own && change.room.is_as_long_as_a_socket_id() => {
+                return;
+            }
             RoomsFollowed::Public | RoomsFollowed::All => {}
         }
         self.lock()

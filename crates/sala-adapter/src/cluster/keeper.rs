@@ -38,10 +38,10 @@ pub(super) async fn keep(shared: &Shared) -> Infallible {
 fn heartbeats(shared: &Shared, now: Instant) -> Option<Instant> {
     let mut next = None;
     for namespace in shared.namespaces() {
-        let mut due = namespace.members().heartbeat_due();
+        let mut due = namespace.heartbeat_due();
         if due.is_some_and(|due| due <= now) {
             shared.say(&namespace, Sign::Heartbeat);
-            due = namespace.members().heartbeat_due();
+            due = namespace.heartbeat_due();
         }
         next = next.into_iter().chain(due).min();
     }

@@ -81,8 +81,8 @@ impl Cluster {
         &self.0.shared.id
     }
 
-    /// Waits for the first attempt to connect. If it has failed, the cluster goes on trying all the
-    /// same; drop or [close](Self::close) it to stop that.
+    /// Waits for the first attempt to connect and to follow the namespaces that were joined by then. If it has
+    /// failed, the cluster goes on trying all the same; drop or [close](Self::close) it to stop that.
     ///
     /// *Cancel safety:* may be dropped at any time.
     ///

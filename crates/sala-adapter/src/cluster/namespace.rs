@@ -100,9 +100,16 @@ impl Namespace {
         !self.queued(sign).swap(true, Ordering::AcqRel)
     }
 
-    /// A sign has left the queue.
+    /// A sign has left the queue: the next one is due so long from now.
     pub(super) fn end(&self, sign: Sign) {
+        self.members().said(&sign.message(), Instant::now());
         self.queued(sign).store(false, Ordering::Release);
+    }
+
+    /// When this server has to say that it is there, if servers send heartbeats and none waits in the queue.
+    pub(super) fn heartbeat_due(&self) -> Option<Instant> {
+        let is_queued = self.queued(Sign::Heartbeat).load(Ordering::Acquire);
+        self.members().heartbeat_due().filter(|_| !is_queued)
     }
 
     fn queued(&self, sign: Sign) -> &AtomicBool {

@@ -68,6 +68,7 @@ impl<I: Inlet> Reader<I> {
 
     /// Everything is followed.
     fn announce(&self, away: Option<Duration>) {
+        self.shared.has_started(Ok(()));
         let (_, queued) = self.shared.queue.len();
         self.shared.event(match away {
             None => ClusterEvent::Connected,

@@ -68,16 +68,18 @@ fn heard(shared: &Shared, namespace: &Namespace, server: &ServerId) {
     }
 }
 
-/// Forgets a server, and waits for it no longer.
+/// A server is no longer waited for. Where the broker counts, this changes nothing: there a server that has nothing
+/// to say is silent for as long as it likes, and its clients may still answer.
 pub(super) fn departed(shared: &Shared, namespace: &Namespace, server: &ServerId, silent: bool) {
-    shared.requests.departed(&namespace.name, server);
-    if shared.has_heartbeats() {
-        shared.event(ClusterEvent::MemberLeft {
-            namespace: &namespace.name,
-            server,
-            silent,
-        });
+    if !shared.has_heartbeats() {
+        return;
     }
+    shared.requests.departed(&namespace.name, server);
+    shared.event(ClusterEvent::MemberLeft {
+        namespace: &namespace.name,
+        server,
+        silent,
+    });
 }
 
 /// A message that concerns this server.

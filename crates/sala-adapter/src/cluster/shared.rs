@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) closing: Signal,
     /// Set when nothing more happens.
     pub(super) ended: Signal,
-    /// What came of the first attempt to connect.
+    /// What came of the first attempt to connect and to follow what this server has to hear of.
     pub(super) started: watch::Sender<Option<Result<(), Arc<BackendError>>>>,
 }
 
@@ -294,9 +294,18 @@ impl Shared {
             namespace.members().excuse(away.unwrap_or_default());
             self.say(&namespace, Sign::Hello);
         }
-        self.started
-            .send_if_modified(|started| started.is_none() && started.replace(Ok(())).is_none());
         away
+    }
+
+    /// The first link has failed, or all is followed: the broker may let a server in and refuse it its channels.
+    pub(super) fn has_started(&self, how: Result<(), BackendError>) {
+        self.started.send_if_modified(|started| match started {
+            Some(_) => false,
+            None => {
+                *started = Some(how.map_err(Arc::new));
+                true
+            }
+        });
     }
 
     /// The broker cannot be reached: nobody waits for it any more.
@@ -322,9 +331,7 @@ impl Shared {
             first,
             retry,
         });
-        self.started.send_if_modified(|started| {
-            started.is_none() && started.replace(Err(Arc::new(error))).is_none()
-        });
+        self.has_started(Err(error));
     }
 
     /// Why nobody can be asked.

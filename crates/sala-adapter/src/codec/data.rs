@@ -4,7 +4,7 @@ use sala_proto::wire::{Members, Reader, Writer};
 use sala_proto::{EncodeError, RawArgs};
 
 use super::parts::{
-    Opts, is_null, optional_name, read_packet, read_rooms, read_snapshot, read_target,
+    Opts, is_null, optional_name, read_packet, read_rooms, read_snapshot, read_target, read_truth,
     write_packet, write_rooms, write_snapshot, write_target,
 };
 use super::{CodecError, CodecErrorKind, Form, Within};
@@ -141,7 +141,7 @@ impl Data {
             ("opts", 3..=7) => self.target = Some(read_target(reader)?),
             ("requestId", _) => self.request = optional_name(reader)?,
             ("rooms", 4 | 5) => self.rooms = Some(read_rooms(reader)?),
-            ("close", 6) => self.close = reader.bool()?,
+            ("close", 6) => self.close = read_truth(reader)?,
             ("sockets", 8) => {
                 let sockets = self.sockets.insert(Vec::new());
                 reader.list(|reader| -> Result<(), CodecError> {

@@ -22,8 +22,8 @@ mod parts;
 
 pub use error::{CodecError, CodecErrorKind, Within};
 pub use parts::{
-    BroadcastPacket, Opts, read_packet, read_rooms, read_snapshot, read_target, write_packet,
-    write_rooms, write_snapshot, write_target,
+    BroadcastPacket, Opts, read_packet, read_rooms, read_snapshot, read_target, read_truth,
+    write_packet, write_rooms, write_snapshot, write_target,
 };
 
 /// The longest message that is encoded or decoded: 256 MiB. Messages are as long as what the

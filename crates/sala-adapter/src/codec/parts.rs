@@ -88,6 +88,25 @@ pub fn read_target(reader: &mut Reader<'_>) -> Result<Target, CodecError> {
     Ok(target)
 }
 
+/// Reads a value that the reference only asks whether it is true, in JavaScript's sense: nothing, 0 and the empty text
+/// are not.
+///
+/// # Errors
+///
+/// If the bytes are broken.
+pub fn read_truth(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match reader.peek()? {
+        Kind::Bool => reader.bool(),
+        Kind::Number => {
+            let number = reader.number()?.as_f64();
+            Ok(number != 0.0 && !number.is_nan())
+        }
+        Kind::Text => Ok(!reader.text()?.is_empty()),
+        Kind::Null => reader.skip().map(|()| false),
+        Kind::Bytes | Kind::List | Kind::Map => reader.skip().map(|()| true),
+    }
+}
+
 /// Reads flags. Those that we do not know are left out, as are values of another kind than expected:
 /// flags are advice.
 fn read_flags(reader: &mut Reader<'_>) -> Result<Flags, CodecError> {

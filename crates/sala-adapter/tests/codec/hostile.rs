@@ -324,3 +324,28 @@ fn a_broadcast_shares_the_bytes_of_its_message() {
     let text = packet.as_json().unwrap();
     assert!(message.as_ptr_range().contains(&text.as_ptr()));
 }
+
+/// The reference asks whether `close` is true in JavaScript's sense. We refused the whole command if it was anything but
+/// a boolean, so that the sockets stayed connected.
+#[test]
+fn close_of_a_disconnect_may_be_anything() {
+    for (close, expected) in [
+        ("true", true),
+        ("1", true),
+        ("-0.5", true),
+        ("\"no\"", true),
+        ("[]", true),
+        ("{\"a\":[1]}", true),
+        ("false", false),
+        ("null", false),
+        ("0", false),
+        ("\"\"", false),
+    ] {
+        let text = format!(r#"{{"type":6,"data":{{"opts":{{}},"close":{close}}},"nsp":"/"}}"#);
+        let message = decode(&text).expect(close).message;
+        assert!(
+            matches!(message, Message::Disconnect { close, .. } if close == expected),
+            "{close}: {message:?}"
+        );
+    }
+}

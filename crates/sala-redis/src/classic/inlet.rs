@@ -12,7 +12,8 @@ use sala_adapter::{BackendError, Envelope, Room};
 use super::names::Names;
 use super::parser::Parser;
 use super::read::{decode_broadcast, decode_request, decode_response};
-use crate::connect::{Incoming, Message, Subscriber, Subscription, too_large};
+use crate::connect::{Incoming, Message, Subscriber, Subscription};
+use crate::named::Limits;
 
 /// Receives what is published on the channels of namespaces.
 pub struct ClassicInlet {
@@ -20,7 +21,7 @@ pub struct ClassicInlet {
     parser: Option<Arc<dyn Parser>>,
     context: Context,
     subscriber: Subscriber,
-    max_message: usize,
+    limits: Limits,
     followed: HashMap<Vec<u8>, Meaning, RandomState>,
 }
 
@@ -42,14 +43,14 @@ impl ClassicInlet {
         parser: Option<Arc<dyn Parser>>,
         context: Context,
         subscriber: Subscriber,
-        max_message: usize,
+        limits: Limits,
     ) -> Self {
         Self {
             names,
             parser,
             context,
             subscriber,
-            max_message,
+            limits,
             followed: HashMap::default(),
         }
     }
@@ -99,7 +100,7 @@ impl ClassicInlet {
         match incoming {
             Incoming::Message(message) => self.read(message),
             Incoming::TooLarge { channel, bytes } => {
-                Some(malformed(&channel, too_large(bytes, self.max_message)))
+                Some(malformed(&channel, self.limits.exceeded_by(bytes)))
             }
             Incoming::Lost(reason) => Some(Delivery::Lost {
                 reason: reason.into(),
@@ -122,7 +123,29 @@ impl ClassicInlet {
             Meaning::Requests(namespace) => decode_request(&payload, namespace, parser).map(Some),
             Meaning::Responses(namespace) => decode_response(&payload, namespace, parser),
         };
-        Some(told(&message.channel, read))
+        Some(self.told(&message.channel, payload.len(), read))
+    }
+
+    fn told(
+        &self,
+        channel: &[u8],
+        bytes: usize,
+        read: Result<Option<Envelope>, CodecError>,
+    ) -> Delivery {
+        match read {
+            Ok(Some(envelope)) => match self.limits.check(&envelope.message, bytes) {
+                Ok(()) => Delivery::Message {
+                    envelope,
+                    offset: None,
+                },
+                Err(error) => malformed(channel, error),
+            },
+            Ok(None) => Delivery::Foreign,
+            Err(error) => match error.kind() {
+                CodecErrorKind::UnknownType(_) => Delivery::Foreign,
+                _ => malformed(channel, error.into()),
+            },
+        }
     }
 
     /// Whether a channel is that of the namespace, or of a room with members here: what others hear is not
@@ -135,20 +158,6 @@ impl ClassicInlet {
                 index.has_room(namespace.as_str(), &Room::from(room))
             }),
         }
-    }
-}
-
-fn told(channel: &[u8], read: Result<Option<Envelope>, CodecError>) -> Delivery {
-    match read {
-        Ok(Some(envelope)) => Delivery::Message {
-            envelope,
-            offset: None,
-        },
-        Ok(None) => Delivery::Foreign,
-        Err(error) => match error.kind() {
-            CodecErrorKind::UnknownType(_) => Delivery::Foreign,
-            _ => malformed(channel, error.into()),
-        },
     }
 }
 

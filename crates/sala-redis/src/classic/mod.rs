@@ -24,7 +24,7 @@ pub use self::parser::Parser;
 pub use self::read::{decode_broadcast, decode_request, decode_response};
 pub use self::write::encode;
 use crate::Redis;
-use crate::connect::{Commands, Connector, Publisher, Way};
+use crate::connect::{Connector, Publisher, Renewed, Way};
 use crate::numsub;
 use crate::peers::Peers;
 
@@ -233,14 +233,14 @@ impl Backend for Classic {
         }
         let counter = RequestCounter {
             names: options.names.clone(),
-            commands,
+            commands: Renewed::over(self.connector.clone(), commands),
         };
         let inlet = ClassicInlet::new(
             options.names.clone(),
             options.parser.clone(),
             context.clone(),
             subscriber,
-            self.connector.limits().max_message,
+            self.connector.limits(),
         );
         Ok(Link {
             outlet,
@@ -253,7 +253,7 @@ impl Backend for Classic {
 /// Asks Redis how many servers follow the requests of a namespace.
 struct RequestCounter {
     names: Names,
-    commands: Commands,
+    commands: Arc<Renewed>,
 }
 
 impl Counter for RequestCounter {

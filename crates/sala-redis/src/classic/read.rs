@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sala_adapter::codec::{
     BroadcastPacket, CodecError, CodecErrorKind, Within, read_packet, read_rooms, read_snapshot,
-    read_target,
+    read_target, read_truth,
 };
 use sala_adapter::message::{RequestId, SocketSnapshot};
 use sala_adapter::{Envelope, Message, Room, RoomSet, ServerId, SocketId, Target};
@@ -155,7 +155,7 @@ impl Request {
             "type" => self.kind = Some(reader.uint()?),
             "opts" => self.target = Some(read_target(reader)?),
             "rooms" => self.rooms = Some(read_rooms(reader)?),
-            "close" if reader.peek()? == Kind::Bool => self.close = reader.bool()?,
+            "close" => self.close = read_truth(reader)?,
             "packet" => self.packet = Some(read_packet(reader)?),
             "data" => self.event = Some(reader.event()?),
             "sid" => self.sid = name(reader)?,

@@ -28,6 +28,16 @@ pub(crate) struct Keyed {
     pub(crate) cmd: Cmd,
 }
 
+/// What to do with a command of a Cluster whose node went away before it had answered: it may have been run. Without a
+/// Cluster the caller decides, since then all ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// Run it again, at whoever owns its slot then.
+    Again,
+    /// Its result is the error.
+    Fails,
+}
+
 impl Commands {
     pub(super) fn one(node: Node) -> Self {
         Self {
@@ -50,7 +60,8 @@ impl Commands {
         cmd: Cmd,
     ) -> Result<Value, BackendError> {
         let key = key.to_vec();
-        let mut replies = self.pipeline(doing, vec![Keyed { key, cmd }]).await?;
+        let one = vec![Keyed { key, cmd }];
+        let mut replies = self.pipeline(doing, one, Unanswered::Again).await?;
         replies.pop().unwrap_or_else(|| Err(no_reply(doing)))
     }
 
@@ -65,15 +76,16 @@ impl Commands {
         &self,
         doing: &str,
         commands: Vec<Keyed>,
+        unanswered: Unanswered,
     ) -> Result<Vec<Result<Value, BackendError>>, BackendError> {
         match &self.via {
             Via::One(node) => on_one(node, doing, commands).await,
             #[cfg(feature = "cluster")]
-            Via::Cluster(nodes) => cluster::pipeline(nodes, doing, commands).await,
+            Via::Cluster(nodes) => cluster::pipeline(nodes, doing, commands, unanswered).await,
         }
     }
 
-    /// Whether the connection is still there. Those of a Cluster are replaced one by one when they fail.
+    /// Whether the connection is still there. Those of a Cluster are asked one by one when they are used.
     pub(crate) async fn answer(&self) -> bool {
         match &self.via {
             Via::One(node) => node.answers().await,
@@ -149,12 +161,12 @@ mod cluster {
 
     use futures_util::future::join_all;
     use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-    use sala_adapter::BackendError;
+    use sala_adapter::{BackendError, BackendErrorKind};
     use tokio::time::{Instant, sleep};
 
     use super::super::nodes::Nodes;
     use super::super::slots::Address;
-    use super::{Keyed, no_reply, send};
+    use super::{Keyed, Unanswered, no_reply, send};
     use crate::error::{ends_connection, failed};
 
     /// How long a command waits for its slot to be served again. Longer, and one lost node would hold up
@@ -169,18 +181,26 @@ mod cluster {
         nodes: &Nodes,
         doing: &str,
         commands: Vec<Keyed>,
+        unanswered: Unanswered,
     ) -> Result<Replies, BackendError> {
         let deadline = Instant::now() + PATIENCE;
         let mut results: Vec<_> = commands.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..commands.len()).collect();
         loop {
-            let again = attempt(nodes, doing, &commands, open, &mut results).await;
+            let again = attempt(nodes, doing, &commands, unanswered, open, &mut results).await;
             if again.is_empty() {
                 break;
             }
-            nodes.refresh().await?;
+            let refreshed = nodes.refresh().await;
             if Instant::now() >= deadline {
                 break;
+            }
+            if let Err(error) = refreshed {
+                // What some node has taken must not be sent again.
+                match results.iter().any(|result| matches!(result, Some(Ok(_)))) {
+                    true => break,
+                    false => return Err(error),
+                }
             }
             sleep(PAUSE).await;
             open = again;
@@ -196,6 +216,7 @@ mod cluster {
         nodes: &Nodes,
         doing: &str,
         commands: &[Keyed],
+        unanswered: Unanswered,
         open: Vec<usize>,
         results: &mut [Option<Result<Value, BackendError>>],
     ) -> Vec<usize> {
@@ -217,7 +238,7 @@ mod cluster {
         let replies = join_all(sent).await;
         for ((address, which), outcomes) in groups.iter().zip(replies) {
             for (&i, outcome) in which.iter().zip(outcomes) {
-                let (result, retry) = outcome.sort(doing, address);
+                let (result, retry) = outcome.sort(doing, address, unanswered);
                 results[i] = Some(result);
                 if retry {
                     again.push(i);
@@ -235,11 +256,17 @@ mod cluster {
 
     impl Outcome {
         /// The result, and whether another attempt may end better.
-        fn sort(self, doing: &str, address: &Address) -> (Result<Value, BackendError>, bool) {
+        fn sort(
+            self,
+            doing: &str,
+            address: &Address,
+            unanswered: Unanswered,
+        ) -> (Result<Value, BackendError>, bool) {
             match self {
                 Self::Reply(Ok(value)) => (Ok(value), false),
                 Self::Reply(Err(error)) => {
-                    let retry = may_be_elsewhere(&error) || ends_connection(&error);
+                    let again = unanswered == Unanswered::Again && ends_connection(&error);
+                    let retry = again || may_be_elsewhere(&error);
                     (Err(failed(doing, &shown(address), error)), retry)
                 }
                 Self::NoConnection(error) => (Err(error), true),
@@ -260,7 +287,7 @@ mod cluster {
         let replies = match send(&node, commands.clone()).await {
             Ok(replies) => replies,
             Err(error) => {
-                nodes.forget(address);
+                nodes.lose(address);
                 return same(commands.len(), || Outcome::Reply(Err(error.clone())));
             }
         };
@@ -328,11 +355,9 @@ mod cluster {
         cmd: &Cmd,
     ) -> Result<Vec<Value>, BackendError> {
         let all = nodes.all();
-        let asked = all.iter().map(async |address| {
-            let node = nodes.node(address).await?;
-            let reply = node.run(doing, cmd).await;
-            reply.inspect_err(|_| nodes.forget(address))
-        });
+        let asked = all
+            .iter()
+            .map(|address| on_node(nodes, doing, address, cmd));
         let (mut values, mut last) = (Vec::new(), None);
         for reply in join_all(asked).await {
             match reply {
@@ -348,5 +373,26 @@ mod cluster {
             (true, Some(error)) => Err(error),
             _ => Ok(values),
         }
+    }
+
+    /// Runs a command on one node; twice if the connection turns out to be broken: one that lay idle may be gone while
+    /// the node is there.
+    async fn on_node(
+        nodes: &Nodes,
+        doing: &str,
+        address: &Address,
+        cmd: &Cmd,
+    ) -> Result<Value, BackendError> {
+        if let Some(node) = nodes.opened(address) {
+            match node.run(doing, cmd).await {
+                Err(error) if error.kind() == BackendErrorKind::Unreachable => {
+                    nodes.forget(address);
+                }
+                reply => return reply,
+            }
+        }
+        let node = nodes.node(address).await?;
+        let reply = node.run(doing, cmd).await;
+        reply.inspect_err(|_| nodes.forget(address))
     }
 }

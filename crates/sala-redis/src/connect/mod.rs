@@ -16,6 +16,7 @@ mod idle;
 mod nodes;
 mod publish;
 mod queue;
+mod renewed;
 #[cfg(feature = "cluster")]
 mod sentinel;
 #[cfg(feature = "cluster")]
@@ -29,11 +30,12 @@ use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Value};
 use sala_adapter::{BackendError, BackendErrorKind};
 
-pub(crate) use self::commands::{Commands, Keyed};
+pub(crate) use self::commands::{Commands, Keyed, Unanswered};
 use self::greeting::Greeting;
 pub(crate) use self::idle::Idle;
-pub(crate) use self::publish::{Post, Publisher, Way, too_large};
+pub(crate) use self::publish::{Post, Publisher, Way};
 pub(crate) use self::queue::{Incoming, Message};
+pub(crate) use self::renewed::Renewed;
 pub(crate) use self::subscriber::{Subscriber, Subscription};
 use crate::Redis;
 use crate::error::failed;

@@ -12,7 +12,7 @@ use sala_adapter::{BackendError, BackendErrorKind};
 
 use super::sentinel::at;
 use super::slots::{Address, SlotMap, slot};
-use super::{Connector, NoPushes, Node, misconfigured};
+use super::{Connector, Idle, NoPushes, Node, misconfigured};
 use crate::place::Place;
 
 /// Cheap to clone; all clones share their connections.
@@ -26,7 +26,7 @@ pub(crate) struct Nodes {
 #[derive(Default)]
 struct Shared {
     map: Arc<SlotMap>,
-    connections: HashMap<Address, Node>,
+    connections: HashMap<Address, (Node, Idle)>,
 }
 
 impl Nodes {
@@ -114,13 +114,27 @@ impl Nodes {
         self.shared().map.nodes.clone()
     }
 
-    /// The connection to a node, opened if there is none.
+    /// The connection to a node, opened if there is none or if it is dead.
     pub(crate) async fn node(&self, address: &Address) -> Result<Node, BackendError> {
-        let known = self.shared().connections.get(address).cloned();
-        match known {
-            Some(node) => Ok(node),
-            None => self.connect(address).await,
+        if let Some((node, was_idle)) = self.take_up(address) {
+            if !was_idle || node.answers().await {
+                return Ok(node);
+            }
+            self.lose(address);
         }
+        self.connect(address).await
+    }
+
+    /// The connection to a node, if there is one.
+    pub(crate) fn opened(&self, address: &Address) -> Option<Node> {
+        self.take_up(address).map(|(node, _)| node)
+    }
+
+    /// A connection that is about to be used, and whether it was not for long.
+    fn take_up(&self, address: &Address) -> Option<(Node, bool)> {
+        let mut shared = self.shared();
+        let (node, idle) = shared.connections.get_mut(address)?;
+        Some((node.clone(), idle.is_over()))
     }
 
     async fn connect(&self, address: &Address) -> Result<Node, BackendError> {
@@ -131,7 +145,8 @@ impl Nodes {
             .connect(info, None::<NoPushes>, timeout)
             .await?;
         let mut shared = self.shared();
-        shared.connections.insert(address.clone(), node.clone());
+        let opened = (node.clone(), Idle::new());
+        shared.connections.insert(address.clone(), opened);
         Ok(node)
     }
 
@@ -143,6 +158,12 @@ impl Nodes {
     /// Drops the connection to a node, which has failed.
     pub(crate) fn forget(&self, address: &Address) {
         self.shared().connections.remove(address);
+    }
+
+    /// The same, and asks this node last from now on.
+    pub(crate) fn lose(&self, (host, port): &Address) {
+        self.connector.distrust(&format!("{host}:{port}"));
+        self.forget(&(host.clone(), *port));
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

@@ -2,9 +2,9 @@
 
 use redis::Cmd;
 use sala_adapter::backend::{Parcel, State};
-use sala_adapter::{BackendError, BackendErrorKind, Envelope};
+use sala_adapter::{BackendError, Envelope};
 
-use super::{Commands, Connector, Idle, Keyed};
+use super::{Commands, Connector, Idle, Keyed, Unanswered};
 
 /// How much is sent at once, in bytes. More gains nothing and only takes memory.
 const CHUNK: usize = 1 << 20;
@@ -13,6 +13,7 @@ const CHUNK: usize = 1 << 20;
 pub(crate) struct Publisher {
     connector: Connector,
     way: Way,
+    unanswered: Unanswered,
     commands: Option<Commands>,
     idle: Idle,
 }
@@ -38,9 +39,16 @@ impl Publisher {
         Self {
             connector,
             way,
+            unanswered: Unanswered::Again,
             commands: None,
             idle: Idle::new(),
         }
+    }
+
+    /// Publishes no message again that may have been published, in a Cluster either.
+    pub(crate) fn once(mut self) -> Self {
+        self.unanswered = Unanswered::Fails;
+        self
     }
 
     /// The connection, opened if there is none.
@@ -61,13 +69,19 @@ impl Publisher {
         batch: &mut [Parcel],
         encode: impl Fn(&Envelope) -> Result<Post, BackendError>,
     ) -> Result<(), BackendError> {
-        let limit = self.connector.limits().max_message;
+        let limits = self.connector.limits();
         let (mut which, mut commands, mut bytes) = (Vec::new(), Vec::new(), 0);
         for i in 0..batch.len() {
             if !batch[i].is_waiting() {
                 continue;
             }
-            match encode(&batch[i].envelope).and_then(|post| within(limit, post)) {
+            let envelope = &batch[i].envelope;
+            let within = |post: Post| {
+                limits
+                    .check(&envelope.message, post.payload.len())
+                    .map(|()| post)
+            };
+            match encode(envelope).and_then(within) {
                 Ok(post) => {
                     bytes += post.payload.len();
                     commands.push(self.command(post));
@@ -99,12 +113,9 @@ impl Publisher {
         {
             self.commands = None;
         }
-        match self
-            .commands()
-            .await?
-            .pipeline("publishing", commands)
-            .await
-        {
+        let unanswered = self.unanswered;
+        let open = self.commands().await?;
+        match open.pipeline("publishing", commands, unanswered).await {
             Ok(results) => {
                 for (i, result) in which.into_iter().zip(results) {
                     batch[i].state = match result {
@@ -131,19 +142,4 @@ impl Publisher {
         let key = channel.into_bytes();
         Keyed { key, cmd }
     }
-}
-
-fn within(limit: usize, post: Post) -> Result<Post, BackendError> {
-    if post.payload.len() <= limit {
-        return Ok(post);
-    }
-    Err(too_large(post.payload.len(), limit))
-}
-
-/// A message is larger than the limit.
-pub(crate) fn too_large(bytes: usize, limit: usize) -> BackendError {
-    let text = format!(
-        "a message of {bytes} bytes is larger than max_message_bytes ({limit}), which all servers should set alike"
-    );
-    BackendError::new(BackendErrorKind::TooLarge, text)
 }

@@ -41,7 +41,19 @@ impl Message {
 
     fn bytes(&self) -> usize {
         let pattern = self.pattern.as_ref().map_or(0, Vec::len);
-        self.channel.len() + pattern + self.payload.len() + OVERHEAD
+        self.channel.len() + pattern + self.payload.len()
+    }
+}
+
+impl Incoming {
+    /// What it costs while it waits.
+    fn bytes(&self) -> usize {
+        OVERHEAD
+            + match self {
+                Self::Message(message) => message.bytes(),
+                Self::TooLarge { channel, .. } => channel.len(),
+                Self::Lost(reason) => reason.len(),
+            }
     }
 }
 
@@ -77,45 +89,28 @@ impl Queue {
 
     /// Takes a message, unless the queue has ended.
     pub(crate) fn message(&self, message: Message) {
-        let mut state = self.state();
-        if state.ended {
-            return;
-        }
-        let bytes = message.bytes();
-        if state.bytes + bytes > self.limit {
-            self.overflow(&mut state);
-        } else {
-            state.bytes += bytes;
-            state.items.push_back(Incoming::Message(message));
-        }
-        drop(state);
-        self.arrived.notify_one();
-    }
-
-    fn overflow(&self, state: &mut State) {
-        let text = format!(
-            "messages arrive faster than this server applies them: {} bytes were waiting (the limit is max_waiting_bytes)",
-            state.bytes
-        );
-        state.items.push_back(Incoming::Lost(text.clone()));
-        state.end = Some(BackendError::new(BackendErrorKind::Unreachable, text));
-        state.ended = true;
+        self.push(Incoming::Message(message));
     }
 
     /// Says that a message was too large to be kept.
     pub(crate) fn too_large(&self, channel: Vec<u8>, bytes: usize) {
-        self.note(Incoming::TooLarge { channel, bytes });
+        self.push(Incoming::TooLarge { channel, bytes });
     }
 
     /// Says that messages were lost while the connection goes on.
     pub(crate) fn lost(&self, reason: String) {
-        self.note(Incoming::Lost(reason));
+        self.push(Incoming::Lost(reason));
     }
 
-    fn note(&self, item: Incoming) {
+    fn push(&self, item: Incoming) {
         let mut state = self.state();
-        if !state.ended {
-            state.items.push_back(item);
+        if state.ended {
+            return;
+        }
+        if state.bytes + item.bytes() > self.limit {
+            state.overflow();
+        } else {
+            state.add(item);
         }
         drop(state);
         self.arrived.notify_one();
@@ -152,9 +147,7 @@ impl Queue {
     fn try_next(&self) -> Option<Result<Incoming, BackendError>> {
         let mut state = self.state();
         if let Some(item) = state.items.pop_front() {
-            if let Incoming::Message(message) = &item {
-                state.bytes -= message.bytes();
-            }
+            state.bytes -= item.bytes();
             return Some(Ok(item));
         }
         let closed =
@@ -168,6 +161,23 @@ impl Queue {
         self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, item: Incoming) {
+        self.bytes += item.bytes();
+        self.items.push_back(item);
+    }
+
+    fn overflow(&mut self) {
+        let text = format!(
+            "messages arrive faster than this server applies them: {} bytes were waiting (the limit is max_waiting_bytes)",
+            self.bytes
+        );
+        self.add(Incoming::Lost(text.clone()));
+        self.end = Some(BackendError::new(BackendErrorKind::Unreachable, text));
+        self.ended = true;
     }
 }
 
@@ -199,6 +209,23 @@ mod tests {
         let error = queue.next().await.expect_err("the end");
         assert_eq!(error.kind(), BackendErrorKind::Unreachable);
         assert!(error.to_string().contains("max_waiting_bytes"));
+    }
+
+    /// Only messages counted: a peer that sent what is too large, again and again, filled the memory of a server that was
+    /// busy.
+    #[tokio::test]
+    async fn what_is_left_out_is_bounded_too() {
+        let queue = Queue::new(10 * (OVERHEAD + 1));
+        for _ in 0..1000 {
+            queue.too_large(b"c".to_vec(), 1 << 30);
+            queue.lost("?".to_owned());
+        }
+        let mut items = 0;
+        while queue.next().await.is_ok() {
+            items += 1;
+        }
+        assert_eq!(items, 10 + 1, "and that more was lost");
+        assert_eq!(queue.state().bytes, 0);
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ impl Subscriber {
         let (events, happened) = mpsc::unbounded_channel();
         let pushes = Pushes {
             node: 0,
-            max_message: connector.limits().max_message,
+            largest: connector.limits().largest(),
             queue: queue.clone(),
             events,
         };
@@ -222,7 +222,7 @@ enum Event {
 #[derive(Clone)]
 struct Pushes {
     node: u64,
-    max_message: usize,
+    largest: usize,
     queue: Arc<Queue>,
     events: mpsc::UnboundedSender<Event>,
 }
@@ -250,7 +250,7 @@ impl Pushes {
         let (Some(channel), Some(payload)) = (bytes(rest.next()), bytes(rest.next())) else {
             return;
         };
-        if payload.len() > self.max_message {
+        if payload.len() > self.largest {
             self.queue.too_large(channel, payload.len());
         } else {
             self.queue.message(Message {

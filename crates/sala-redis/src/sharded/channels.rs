@@ -6,9 +6,6 @@ use sala_adapter::{Envelope, Message, Room};
 
 use super::SubscriptionMode;
 
-/// How long the reference takes the name of a socket's room to be, in UTF-16 units.
-const SOCKET_ID: usize = 20;
-
 /// Names channels.
 #[derive(Clone, Debug)]
 pub(super) struct Channels {
@@ -57,7 +54,7 @@ impl Channels {
     fn has_channel(&self, room: &Room) -> bool {
         match self.mode {
             SubscriptionMode::Static => false,
-            SubscriptionMode::Dynamic => room.as_str().encode_utf16().count() != SOCKET_ID,
+            SubscriptionMode::Dynamic => !room.is_as_long_as_a_socket_id(),
             SubscriptionMode::DynamicPrivate => true,
         }
     }

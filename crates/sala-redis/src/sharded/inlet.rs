@@ -9,14 +9,15 @@ use sala_adapter::codec::{self, CodecErrorKind};
 use sala_adapter::{BackendError, Room, ServerId};
 
 use super::channels::Channels;
-use crate::connect::{Incoming, Subscriber, Subscription, too_large};
+use crate::connect::{Incoming, Subscriber, Subscription};
+use crate::named::Limits;
 
 /// Receives what is published on the channels of namespaces and rooms.
 pub struct ShardedInlet {
     channels: Channels,
     server: ServerId,
     subscriber: Subscriber,
-    max_message: usize,
+    limits: Limits,
     /// Which namespaces a channel is followed for: usually one, but the room `x` of `/` and the
     /// namespace `/#x` have the same channel.
     followed: HashMap<Vec<u8>, Vec<Room>, RandomState>,
@@ -27,13 +28,13 @@ impl ShardedInlet {
         channels: Channels,
         server: ServerId,
         subscriber: Subscriber,
-        max_message: usize,
+        limits: Limits,
     ) -> Self {
         Self {
             channels,
             server,
             subscriber,
-            max_message,
+            limits,
             followed: HashMap::default(),
         }
     }
@@ -102,7 +103,7 @@ impl ShardedInlet {
         match incoming {
             Incoming::Message(message) => self.read(message.channel, message.payload.into()),
             Incoming::TooLarge { channel, bytes } => {
-                Some(malformed(&channel, too_large(bytes, self.max_message)))
+                Some(malformed(&channel, self.limits.exceeded_by(bytes)))
             }
             Incoming::Lost(reason) => Some(Delivery::Lost {
                 reason: reason.into(),
@@ -114,10 +115,13 @@ impl ShardedInlet {
         // What comes after the end of a subscription is for nobody.
         let owners = self.followed.get(&channel)?;
         match codec::decode(&payload, None) {
-            Ok(envelope) if owners.contains(&envelope.namespace) => Some(Delivery::Message {
-                envelope,
-                offset: None,
-            }),
+            Ok(envelope) if owners.contains(&envelope.namespace) => {
+                let offset = None;
+                Some(match self.limits.check(&envelope.message, payload.len()) {
+                    Ok(()) => Delivery::Message { envelope, offset },
+                    Err(error) => malformed(&channel, error),
+                })
+            }
             // Of another namespace whose channel has the same name.
             Ok(_) => Some(Delivery::Foreign),
             Err(error) => match error.kind() {

@@ -17,7 +17,7 @@ use self::channels::Channels;
 pub use self::inlet::ShardedInlet;
 pub use self::outlet::ShardedOutlet;
 use crate::Redis;
-use crate::connect::{Commands, Connector, Publisher, Way};
+use crate::connect::{Connector, Publisher, Renewed, Way};
 use crate::numsub;
 use crate::peers::Peers;
 
@@ -145,16 +145,19 @@ impl ShardedOptions {
         })
     }
 
-    /// The half that sends alone, for a process that is no server.
+    /// The half that sends alone, for a process that is no server. It sends everything through the channel of the
+    /// namespace, which servers in every mode hear: its own [mode](Self::subscription_mode) means nothing.
     ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
     ///
     /// *Cancel safety:* may be dropped at any time.
-    pub async fn outlet(self, redis: impl Into<Redis>) -> Result<ShardedOutlet, BackendError> {
+    pub async fn outlet(mut self, redis: impl Into<Redis>) -> Result<ShardedOutlet, BackendError> {
+        self.mode = SubscriptionMode::Static;
         let connector = self.checked(&redis.into()).await?;
-        Ok(self.outlet_over(connector))
+        let publisher = Publisher::new(connector, Way::Sharded).once();
+        Ok(ShardedOutlet::new(self.channels(), publisher))
     }
 
     async fn checked(&self, redis: &Redis) -> Result<Connector, BackendError> {
@@ -225,14 +228,14 @@ impl Backend for Sharded {
         let mut outlet = self.options.outlet_over(self.connector.clone());
         let counter = ShardCounter {
             channels: self.options.channels(),
-            commands: outlet.commands().await?,
+            commands: Renewed::over(self.connector.clone(), outlet.commands().await?),
         };
-        let limit = self.connector.limits().max_message;
+        let limits = self.connector.limits();
         let inlet = ShardedInlet::new(
             self.options.channels(),
             context.server.clone(),
             subscriber,
-            limit,
+            limits,
         );
         Ok(Link {
             outlet,
@@ -245,7 +248,7 @@ impl Backend for Sharded {
 /// Asks Redis how many servers follow a namespace.
 struct ShardCounter {
     channels: Channels,
-    commands: Commands,
+    commands: Arc<Renewed>,
 }
 
 impl Counter for ShardCounter {

@@ -6,13 +6,13 @@ use sala_adapter::adapter::BoxFuture;
 use sala_adapter::backend::{BackendError, Counter};
 
 use super::StreamsOptions;
-use crate::connect::Commands;
+use crate::connect::Renewed;
 use crate::numsub;
 
 /// Each server subscribes once to the channel of a namespace.
 pub(super) struct SubscriberCount {
     pub(super) options: Arc<StreamsOptions>,
-    pub(super) commands: Commands,
+    pub(super) commands: Arc<Renewed>,
 }
 
 impl SubscriberCount {

@@ -18,7 +18,7 @@ use super::id::StreamId;
 use super::own::{Own, Place};
 use super::places::Places;
 use super::reader::{Entry, Gap, Handed, Pace, Read, Reader, first_id, newest};
-use crate::connect::{Commands, Connector, Incoming, Node, Subscriber, Subscription, too_large};
+use crate::connect::{Connector, Incoming, Node, Renewed, Subscriber, Subscription};
 use crate::error::failed;
 
 /// The half of [`Streams`](super::Streams) that receives.
@@ -29,7 +29,7 @@ pub struct StreamsInlet {
     places: Arc<Mutex<Places>>,
     own: Arc<Own>,
     subscriber: Subscriber,
-    commands: Commands,
+    commands: Arc<Renewed>,
     readers: HashMap<String, Reader>,
     readings: mpsc::Receiver<Handed>,
     readings_sender: mpsc::Sender<Handed>,
@@ -67,7 +67,7 @@ impl StreamsInlet {
         places: Arc<Mutex<Places>>,
         own: Arc<Own>,
         subscriber: Subscriber,
-        commands: Commands,
+        commands: Arc<Renewed>,
     ) -> Self {
         lock(&places).reopen();
         own.reopen();
@@ -130,7 +130,7 @@ impl StreamsInlet {
     async fn end_of(&self, stream: &str) -> Result<StreamId, BackendError> {
         let doing = "looking at the stream's end";
         let key = stream.as_bytes();
-        let answer = self.commands.run(doing, key, newest(stream)).await?;
+        let answer = self.commands.run(doing, key, &newest(stream)).await?;
         first_id(answer).map_err(|error| failed(doing, stream, error))
     }
 
@@ -204,11 +204,8 @@ impl StreamsInlet {
             Err(error) => Some(malformed(&source(), error.into())),
             Ok(_) if !is_followed => None,
             Ok(fields) => {
-                let limit = self.connector.limits().max_message;
-                match fields.weight() {
-                    bytes if bytes > limit => Some(malformed(&source(), too_large(bytes, limit))),
-                    _ => self.told(&source(), fields.decode(), Some(id.into())),
-                }
+                let bytes = fields.weight();
+                self.told(&source(), bytes, fields.decode(), Some(id.into()))
             }
         }
     }
@@ -251,11 +248,13 @@ impl StreamsInlet {
     fn published(&self, incoming: Incoming) -> Option<Delivery> {
         match incoming {
             Incoming::Message(message) => {
+                let bytes = message.payload.len();
                 let envelope = codec::decode(&message.payload.into(), None);
-                self.told(&String::from_utf8_lossy(&message.channel), envelope, None)
+                let channel = String::from_utf8_lossy(&message.channel);
+                self.told(&channel, bytes, envelope, None)
             }
             Incoming::TooLarge { channel, bytes } => {
-                let error = too_large(bytes, self.connector.limits().max_message);
+                let error = self.connector.limits().exceeded_by(bytes);
                 Some(malformed(&String::from_utf8_lossy(&channel), error))
             }
             Incoming::Lost(reason) => Some(Delivery::Lost {
@@ -268,13 +267,21 @@ impl StreamsInlet {
     fn told(
         &self,
         source: &str,
+        bytes: usize,
         envelope: Result<Envelope, CodecError>,
         offset: Option<Offset>,
     ) -> Option<Delivery> {
         match envelope {
             Ok(envelope) => {
-                let is_followed = lock(&self.places).knows(&envelope.namespace);
-                is_followed.then_some(Delivery::Message { envelope, offset })
+                if !lock(&self.places).knows(&envelope.namespace) {
+                    return None;
+                }
+                Some(
+                    match self.connector.limits().check(&envelope.message, bytes) {
+                        Ok(()) => Delivery::Message { envelope, offset },
+                        Err(error) => malformed(source, error),
+                    },
+                )
             }
             Err(error) => match error.kind() {
                 CodecErrorKind::UnknownType(_) => Some(Delivery::Foreign),

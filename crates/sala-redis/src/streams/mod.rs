@@ -35,7 +35,7 @@ use self::places::Places;
 pub use self::session::{decode as decode_session, encode as encode_session};
 use self::store::SessionStore;
 use crate::Redis;
-use crate::connect::Connector;
+use crate::connect::{Connector, Renewed};
 
 /// Reads an entry of a stream: its fields, names and values by turns, in any order.
 ///
@@ -145,7 +145,7 @@ impl Backend for Streams {
         context: &Context,
     ) -> Result<Link<StreamsOutlet, StreamsInlet>, BackendError> {
         let (options, connector) = (&self.options, &self.connector);
-        let commands = connector.commands().await?;
+        let commands = Renewed::over(connector.clone(), connector.commands().await?);
         let subscriber = match options.sharded {
             true => connector.shard_subscriber().await?,
             false => connector.subscriber().await?,

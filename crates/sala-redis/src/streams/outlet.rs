@@ -17,7 +17,7 @@ use super::lane::{Lane, executed};
 use super::ledger::{Ledger, lock};
 use super::own::{Own, Waiting};
 use super::reader::last_id;
-use crate::connect::{Connector, Node, Post, Publisher, Way, too_large};
+use crate::connect::{Connector, Node, Post, Publisher, Way};
 use crate::error::failed;
 
 /// How much is written at once, in bytes. More gains nothing and only takes memory.
@@ -164,10 +164,8 @@ impl StreamsOutlet {
 
     fn item(&self, parcel: usize, envelope: &Envelope) -> Result<Item, BackendError> {
         let fields = Fields::encode(envelope, self.options.only_plaintext)?;
-        let limit = self.connector.limits().max_message;
-        if fields.weight() > limit {
-            return Err(too_large(fields.weight(), limit));
-        }
+        let limits = self.connector.limits();
+        limits.check(&envelope.message, fields.weight())?;
         Ok(Item {
             parcel,
             stream: self.options.stream_of(envelope.namespace.as_str()),

@@ -1,11 +1,10 @@
 //! Sessions for connection state recovery, and what they have missed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Value as Answer};
 use sala_adapter::adapter::BoxFuture;
-use sala_adapter::backend::{BackendError, BackendErrorKind};
 use sala_adapter::message::Message;
 use sala_adapter::recovery::{
     Offset, PrivateId, RecoveryError, RecoveryStore, Restored, SavedSession,
@@ -18,7 +17,7 @@ use super::entry::Fields;
 use super::id::StreamId;
 use super::reader::{Entry, entries};
 use super::session;
-use crate::connect::{Commands, Connector};
+use crate::connect::{Connector, Renewed};
 
 /// How many entries are read at once.
 const PAGE: usize = 250;
@@ -36,17 +35,14 @@ type Missed = Vec<(RawArgs, Offset)>;
 /// Keeps sessions in Redis, beside the streams in which the packets are.
 pub(super) struct SessionStore {
     options: Arc<StreamsOptions>,
-    connector: Connector,
-    /// Opened when it is first needed, and again when it broke.
-    commands: Mutex<Option<Commands>>,
+    commands: Renewed,
 }
 
 impl SessionStore {
     pub(super) fn new(options: Arc<StreamsOptions>, connector: Connector) -> Self {
         Self {
             options,
-            connector,
-            commands: Mutex::default(),
+            commands: Renewed::new(connector),
         }
     }
 
@@ -54,36 +50,9 @@ impl SessionStore {
         format!("{}{}", self.options.session_prefix, pid.as_str())
     }
 
-    /// Runs a command; twice if the connection turns out to be broken, as one is that lay idle while
-    /// Redis was started again.
     async fn run(&self, doing: &str, key: &str, command: Cmd) -> Result<Answer, RecoveryError> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let commands = self.commands().await.map_err(RecoveryError::new)?;
-            match commands.run(doing, key.as_bytes(), command.clone()).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => {
-                    *self.slot() = None;
-                    if attempts == 2 || error.kind() != BackendErrorKind::Unreachable {
-                        return Err(RecoveryError::new(error));
-                    }
-                }
-            }
-        }
-    }
-
-    async fn commands(&self) -> Result<Commands, BackendError> {
-        if let Some(commands) = self.slot().clone() {
-            return Ok(commands);
-        }
-        let commands = self.connector.commands().await?;
-        *self.slot() = Some(commands.clone());
-        Ok(commands)
-    }
-
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Commands>> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+        let answer = self.commands.run(doing, key.as_bytes(), &command).await;
+        answer.map_err(RecoveryError::new)
     }
 
     async fn save_session(

@@ -182,3 +182,14 @@ async fn ids_that_go_back_are_read_all_the_same() {
     add("socket.io", "6-0").await;
     assert_eq!(b.event().await, "old");
 }
+
+/// As for pub/sub: a connection that Redis closed because it lay idle was never opened again. What waits for entries
+/// is not idle.
+#[tokio::test]
+async fn a_counter_outlives_the_connection_that_redis_closed() {
+    let redis = Redis::start().await;
+    let a = server("a", &redis).await;
+    let _b = server("b", &redis).await;
+    crate::support::close_idle_connections(&redis).await;
+    assert_eq!(a.count().await, 2);
+}

@@ -18,6 +18,7 @@ use sala_adapter::backend::{
 };
 use sala_adapter::{BackendError, Envelope, Message, Room, ServerId, Target};
 use sala_proto::RawArgs;
+use sala_testkit::redis::Redis;
 use sala_testkit::within;
 
 /// The rooms that exist on a server, by namespace and name.
@@ -188,4 +189,15 @@ pub fn event(name: &str, target: Target) -> Message {
         target,
         request: None,
     }
+}
+
+/// Has Redis close all connections that only sent commands, and waits for it.
+pub async fn close_idle_connections(redis: &Redis) {
+    redis.run(&["CONFIG", "SET", "timeout", "1"]).await;
+    let is_idle =
+        |client: &str| !client.contains("cmd=client|list") && !client.contains("cmd=xread ");
+    let clients = ["CLIENT", "LIST", "TYPE", "normal"];
+    redis
+        .until(&clients, |reply| !reply.text().lines().any(is_idle))
+        .await;
 }

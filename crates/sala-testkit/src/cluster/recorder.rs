@@ -92,6 +92,15 @@ impl Recorder {
         self.lock().mute = true;
     }
 
+    /// All sockets answer, once for each question that was left open.
+    pub fn answer_kept(&self) {
+        let kept = std::mem::take(&mut self.lock().kept);
+        let sockets = self.sockets(&Target::all());
+        for answer in kept {
+            sockets.iter().for_each(|socket| answer(args(&socket.id)));
+        }
+    }
+
     /// Whether events make the application panic.
     pub fn panics(&self, panics: bool) {
         self.lock().panics = panics;

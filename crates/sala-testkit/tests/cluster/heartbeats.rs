@@ -202,6 +202,32 @@ async fn invented_members_are_bounded() {
     assert!(numbers(&nodes[0]).is_empty());
 }
 
+/// A broker took nothing for longer than the interval of heartbeats. The one that was due was in the queue already, and
+/// the task that sends them looked for it again and again without a pause, on a processor of its own.
+#[test]
+fn a_heartbeat_that_is_stuck_is_not_looked_for_without_a_pause() {
+    let (done, ended) = std::sync::mpsc::channel();
+    // The clock stands still as long as a task is busy, so it is another thread that loses its patience.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        let beats = runtime.block_on(async {
+            let (broker, nodes) = heartbeats(1).await;
+            broker.stall(true);
+            sleep(seconds(13)).await;
+            broker.stall(false);
+            sleep(seconds(1)).await;
+            beats(&broker, &nodes[0])
+        });
+        done.send(beats)
+    });
+    let beats = ended.recv_timeout(PATIENCE).expect("time goes on");
+    assert_eq!(beats, 1);
+}
+
 /// A peer that asks again and again who is there, while the broker takes nothing, gets one answer.
 #[tokio::test(start_paused = true)]
 async fn signs_of_life_do_not_fill_the_queue() {

@@ -186,6 +186,20 @@ async fn bad_configuration_is_told_at_the_start_and_may_be_repaired() {
     knows(&node, 1).await;
 }
 
+/// A broker let a server in and refused it its channels. The start was told to have gone well, and the server waited to
+/// be ready for ever.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_to_subscribe_is_told_at_the_start() {
+    let broker = FakeBroker::new();
+    broker.refuse_to_follow(true);
+    let (backend, options) = (FakeBackend::counted(&broker), ClusterOptions::default());
+    let node = Node::start_at_once(backend, options, NSP, vec![]);
+    let error = node.cluster.started().await.expect_err("it is refused");
+    assert_eq!(error.kind(), BackendErrorKind::Refused);
+    broker.refuse_to_follow(false);
+    knows(&node, 1).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_good_start_is_told_as_well() {
     let (_broker, nodes) = counted(1).await;

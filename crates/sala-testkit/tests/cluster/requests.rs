@@ -196,3 +196,27 @@ async fn too_large_an_answer_is_left_out_and_reported() {
     assert_eq!(asking.cluster.stats().malformed, 1);
     assert_eq!(log.count("malformed message from server-1"), (1, 1));
 }
+
+/// A server that had announced three clients said nothing for a minute, as servers without heartbeats may. It was
+/// taken for gone, its clients with it, and the question ended as if nobody was missing.
+#[tokio::test(start_paused = true)]
+async fn clients_of_a_quiet_server_are_waited_for_where_the_broker_counts() {
+    let (_broker, nodes) = counted(2).await;
+    let peer = &nodes[1];
+    peer.local.mute();
+    let target = all();
+    let asked = nodes[0]
+        .adapter
+        .request(question(), &target, Some(seconds(120)));
+    let begun = Instant::now();
+    let (answers, ()) = tokio::join!(asked, async {
+        peer.local.wait(1, PATIENCE).await;
+        sleep(seconds(70)).await;
+        peer.local.answer_kept();
+    });
+    assert_eq!(begun.elapsed().as_secs(), 70);
+    let Ok(Answers::Acks { expected, replies }) = answers else {
+        panic!("the client has answered: {answers:?}");
+    };
+    assert_eq!((expected, replies.len()), (1, 1));
+}

@@ -12,6 +12,9 @@ use crate::namespace::{Namespace, NamespaceInner};
 use crate::server::ServerInner;
 
 /// A namespace of this server, as its cluster sees it. Keeps neither of them alive.
+///
+/// What arrives is done at once, in the order in which it arrives. It never waits behind what this server
+/// itself has sent and has not yet seen in the log: a join that did would be overtaken by the broadcast after it.
 pub(super) struct Here {
     server: Weak<ServerInner>,
     nsp: Weak<NamespaceInner>,
@@ -48,7 +51,7 @@ impl Local for Here {
 
     fn command(&self, command: &Command, target: &Target) {
         if let Some(nsp) = self.nsp() {
-            nsp.obey_in_order(command.clone(), target.clone());
+            nsp.obey(command, target);
         }
     }
 

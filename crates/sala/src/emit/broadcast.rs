@@ -397,7 +397,7 @@ impl Namespace {
         Ok(frame.compress(target.flags.compress != Some(false)))
     }
 
-    /// Hands an event that asks for acknowledgements to those who were asked.
+    /// The same once they have what was sent to them before.
     pub(super) fn ask_in_order(
         &self,
         sockets: &[Socket],
@@ -422,7 +422,8 @@ impl Namespace {
     }
 }
 
-fn ask(sockets: &[Socket], event: &str, frame: &Frame, volatile: bool) {
+/// Hands an event that asks for acknowledgements to those who were asked, now.
+pub(super) fn ask(sockets: &[Socket], event: &str, frame: &Frame, volatile: bool) {
     for socket in sockets {
         socket.show_outgoing(event, frame);
         if socket.push(frame, volatile).is_err() {

@@ -1,5 +1,6 @@
 //! Emitting in a cluster: to the sockets of this server and to the other servers.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 
 use sala_adapter::adapter::{AckSink, Command, Request};
@@ -7,9 +8,11 @@ use sala_adapter::recovery::Offset;
 use sala_adapter::{SocketId, Target};
 use sala_proto::{Args, RawArgs};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::DEFAULT_BROADCAST_TIMEOUT;
 use super::ack::Pending;
+use super::broadcast::ask;
 use crate::cluster::{Link, report};
 use crate::error::{Error, ErrorKind};
 use crate::namespace::Namespace;
@@ -75,7 +78,9 @@ impl Namespace {
         let Some(link) = self.inner.link() else {
             return self.obey(&command, target);
         };
-        self.obey_in_order(command.clone(), target.clone());
+        let (nsp, own, meant) = (self.clone(), command.clone(), target.clone());
+        // Not before they have what was sent to them before.
+        link.in_order(move || nsp.obey(&own, &meant));
         if !target.flags.local
             && let Err(error) = link.adapter.command(command, target)
         {
@@ -84,25 +89,13 @@ impl Namespace {
         }
     }
 
-    /// Does something with the sockets of this server that are meant, once they have what was sent to
-    /// them before.
-    pub(crate) fn obey_in_order(&self, command: Command, target: Target) {
-        match self.inner.link() {
-            Some(link) => {
-                let nsp = self.clone();
-                link.in_order(move || nsp.obey(&command, &target));
-            }
-            None => self.obey(&command, &target),
-        }
-    }
-
     /// Does something with the sockets of this server that are meant.
-    fn obey(&self, command: &Command, target: &Target) {
+    pub(crate) fn obey(&self, command: &Command, target: &Target) {
         for socket in self.select(target) {
             match command {
                 Command::Join(rooms) => socket.join(rooms),
                 Command::Leave(rooms) => rooms.iter().for_each(|room| socket.leave(room)),
-                Command::Disconnect { close } => socket.disconnect(*close),
+                Command::Disconnect { close } => socket.disconnect_now(*close),
             }
         }
     }
@@ -142,30 +135,44 @@ impl Namespace {
                 return 0;
             }
         };
-        let sink: Arc<dyn ClientSink> = Arc::new(Asker(answers));
+        let (open, all_answered) = oneshot::channel();
+        let sink: Arc<dyn ClientSink> = Arc::new(Asker {
+            answers,
+            _open: open,
+        });
         let mut sockets = self.select(target);
         sockets.retain(|socket| socket.await_ack(id, sink.clone()).is_ok());
+        drop(sink);
         let asked = sockets.len();
-        forget_later(&sockets, id, target);
-        self.ask_in_order(&sockets, &event, frame, target.flags.volatile);
+        forget_later(&sockets, id, target, all_answered);
+        ask(&sockets, &event, &frame, target.flags.volatile);
         asked
     }
 }
 
-/// A server that waits for answers of clients of this one.
-struct Asker(AckSink);
+/// A server that waits for answers of clients of this one. Each of them holds it until it has answered or is gone.
+struct Asker {
+    answers: AckSink,
+    /// Dropped with it.
+    _open: oneshot::Sender<Infallible>,
+}
 
 impl ClientSink for Asker {
     fn reply(&self, _: &SocketId, args: &Args<'_>) {
-        (self.0)(first_argument(args.clone().into_owned()));
+        (self.answers)(first_argument(args.clone().into_owned()));
     }
 
     /// The asking server finds out by itself: the protocol has no word for it.
     fn gone(&self, _: &SocketId) {}
 }
 
-/// Has the sockets forget a question of another server when that has ceased to wait.
-fn forget_later(sockets: &[Socket], id: u64, target: &Target) {
+/// Has the sockets forget a question of another server when that has ceased to wait, unless all have answered before.
+fn forget_later(
+    sockets: &[Socket],
+    id: u64,
+    target: &Target,
+    all_answered: oneshot::Receiver<Infallible>,
+) {
     if sockets.is_empty() {
         return;
     }
@@ -175,7 +182,12 @@ fn forget_later(sockets: &[Socket], id: u64, target: &Target) {
         .map(|socket| Arc::downgrade(&socket.0))
         .collect();
     tokio::spawn(async move {
-        tokio::time::sleep(timeout.min(MAX_TIMEOUT)).await;
+        if tokio::time::timeout(timeout.min(MAX_TIMEOUT), all_answered)
+            .await
+            .is_ok()
+        {
+            return;
+        }
         for socket in sockets.iter().filter_map(Weak::upgrade) {
             Socket(socket).forget_ack(id);
         }

@@ -114,21 +114,29 @@ impl Directory {
         let Some(parent) = nsp.parent().filter(|_| last && cleanup) else {
             return;
         };
+        if !self.remove_empty(nsp, parent) {
+            return;
+        }
+        // Not under the lock: the application may be told that the others could not be. If the namespace is there
+        // again by now, it has closed this one already.
+        if let Some(link) = nsp.link() {
+            // Closed when this returns; the future tells when the others know.
+            drop(link.adapter.close());
+        }
+    }
+
+    /// Removes a namespace that has no clients. Returns whether it did.
+    fn remove_empty(&self, nsp: &NamespaceInner, parent: &ParentInner) -> bool {
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let known = names.by_name.get(nsp.name());
+        let is_known = known.is_some_and(|known| std::ptr::eq(&**known, nsp));
         // Somebody may have come in between; nobody can while the lock is held.
-        if nsp.clients.is_empty()
-            && names
-                .by_name
-                .get(nsp.name())
-                .is_some_and(|known| Arc::ptr_eq(known, nsp))
-        {
+        let unused = is_known && nsp.clients.is_empty();
+        if unused {
             names.by_name.remove(nsp.name());
             parent.forget_child();
-            if let Some(link) = nsp.link() {
-                // Closed when this returns; the future tells when the others know.
-                drop(link.adapter.close());
-            }
         }
+        unused
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<NamespaceInner>> {

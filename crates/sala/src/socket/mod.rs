@@ -309,7 +309,8 @@ impl Socket {
         }
     }
 
-    fn disconnect_now(&self, close: bool) {
+    /// The same without waiting for what is on its way through the log of the cluster.
+    pub(crate) fn disconnect_now(&self, close: bool) {
         if self.announce_leave() {
             let work = Work::Leave(self.clone(), close);
             self.0.inbox.push(&self.0.session, work);

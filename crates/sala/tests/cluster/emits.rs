@@ -1,8 +1,10 @@
 //! Events to the sockets of all servers.
 
 use sala::{Bytes, Recovery, Server, Socket};
+use sala_adapter::backend::RoomsFollowed;
 use sala_testkit::cluster::{FakeBackend, FakeBroker};
 use sala_testkit::polling::Polling;
+use sala_testkit::ws::Ws;
 
 use super::{Client, Node, counted, nodes, notes, until};
 
@@ -228,4 +230,27 @@ async fn a_volatile_event_of_another_server_is_volatile() {
     .await;
     a.emit("last", &()).unwrap();
     assert_eq!(polling.poll().await, [r#"42["last"]"#]);
+}
+
+/// The id of a client of Socket.IO 2 outside of the main namespace is longer than others. Senders took its room for one that
+/// has a channel, its own server took it for one that has none: what was sent to it was lost.
+#[tokio::test]
+async fn a_client_of_revision_3_is_reached_where_public_rooms_are_followed() {
+    let broker = FakeBroker::new();
+    let backend = || FakeBackend::counted(&broker).rooms(RoomsFollowed::Public);
+    let options = || Server::builder().allow_revision_3(true);
+    let [a, b] = nodes(backend, options).await;
+    for node in [&a, &b] {
+        node.of("/chat");
+    }
+    let mut ws = Ws::open(a.addr, "/socket.io/?EIO=3&transport=websocket").await;
+    let sid = ws.expect_json("0").await["sid"].clone();
+    ws.expect("40").await;
+    ws.text("40/chat,").await;
+    ws.expect("40/chat,").await;
+    a.cluster_ready().await.expect("the broker is there");
+    b.cluster_ready().await.expect("the broker is there");
+    let id = format!("/chat#{}", sid.as_str().expect("it is text"));
+    b.of("/chat").to(id).emit("hello", &()).expect("queued");
+    ws.expect(r#"42/chat,["hello"]"#).await;
 }

@@ -1,5 +1,6 @@
 //! How namespaces and servers enter a cluster and leave it.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sala::{Drain, RoomEvent, Server};
@@ -46,6 +47,42 @@ async fn a_child_that_is_cleaned_up_leaves_the_cluster_and_comes_back_f005() {
     let goodbyes = broker.sent().into_iter();
     let goodbyes = goodbyes.filter(|it| matches!(it.message, Message::AdapterClose));
     assert_eq!(goodbyes.count(), 2);
+}
+
+/// An empty child namespace said goodbye to the others while the list of namespaces was locked. The queue was full, the
+/// application was told so, looked for a namespace, and waited for itself for ever.
+#[tokio::test]
+async fn a_goodbye_that_is_refused_is_told_while_namespaces_can_be_looked_up() {
+    let broker = FakeBroker::new();
+    let io: Arc<OnceLock<Server>> = Arc::default();
+    let (pen, mut found) = notes();
+    let server = io.clone();
+    let options = Server::builder()
+        .cleanup_empty_child_namespaces(true)
+        .cluster(sala::ClusterOptions::default().max_queued_bytes(1))
+        .on_error(move |_| {
+            // In a thread of its own, so that the test ends whatever happens.
+            let (done, is_done) = std::sync::mpsc::channel();
+            let server = server.get().expect("it is set at the start").clone();
+            std::thread::spawn(move || done.send(server.of("/other").name().to_owned()));
+            pen.write(is_done.recv_timeout(Duration::from_secs(5)));
+        });
+    let a = options.adapter(FakeBackend::heartbeats(&broker)).build();
+    io.set(a.clone()).expect("once");
+    let addr = super::serve(&a).await;
+    a.cluster_ready().await.unwrap();
+    a.of_matching(|name| name == "/child");
+    let mut client = open(addr).await;
+    join(&mut client, "40/child").await;
+    a.cluster_ready().await.unwrap();
+    until("the queue to be empty", || {
+        a.stats().cluster.expect("it is in one").queued_messages == 0
+    })
+    .await;
+    broker.stall(true);
+    a.emit("fills the queue", &()).unwrap();
+    client.text("41/child,").await;
+    assert_eq!(found.next().await.as_deref(), Ok("/other"));
 }
 
 #[tokio::test]

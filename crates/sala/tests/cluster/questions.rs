@@ -271,3 +271,29 @@ async fn servers_are_counted_f006() {
     assert_eq!(a.server_count().await.unwrap(), 3);
     assert_eq!(Server::new().server_count().await.unwrap(), 1);
 }
+
+/// A server kept a task and a list of all clients that were asked on behalf of another one, until the time for answers
+/// was over: for ten minutes, after all had answered in a millisecond.
+#[tokio::test]
+async fn nothing_is_kept_of_a_question_that_all_have_answered() {
+    let [a, b] = counted(&FakeBroker::new()).await;
+    let mut far = b.client().await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let mut ask = async || {
+        let answers = a
+            .timeout(Duration::from_secs(500))
+            .emit_with_ack::<u8>("who", &());
+        answer(&mut far, "who", "1").await;
+        assert_eq!(answers.await.expect("all have answered"), [1]);
+    };
+    ask().await;
+    let before = tasks();
+    for _ in 0..5 {
+        ask().await;
+    }
+    until("the tasks to end", || tasks() <= before).await;
+}

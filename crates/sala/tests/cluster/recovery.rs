@@ -9,7 +9,7 @@ use sala_adapter::backend::{Backend, BackendError, Context, Link, Profile};
 use sala_adapter::recovery::{
     Offset, PrivateId, RecoveryError, RecoveryStore, SavedSession, TakenSession,
 };
-use sala_adapter::{BoxFuture, RoomSet};
+use sala_adapter::{BoxFuture, Envelope, Message, RoomSet, Target};
 use sala_proto::RawArgs;
 use sala_testkit::cluster::{FakeBackend, FakeBroker, Fate};
 use sala_testkit::within;
@@ -255,9 +255,7 @@ async fn a_live_delivery_that_comes_late_is_not_sent_again() {
     session.lose(&a).await;
     let late = b.id.clone();
     broker.decide(move |passage| match &passage.envelope.message {
-        sala_adapter::Message::Broadcast { .. } if *passage.to == late => {
-            Fate::Late(Duration::from_millis(200))
-        }
+        Message::Broadcast { .. } if *passage.to == late => Fate::Late(Duration::from_millis(200)),
         _ => Fate::Arrives,
     });
     for n in 0..5 {
@@ -311,6 +309,63 @@ async fn what_is_not_logged_does_not_overtake_what_is() {
     session.ws.expect("431[7]").await;
     session.ws.text(r#"42["out"]"#).await;
     session.event("last").await;
+    session.ws.expect("41").await;
+}
+
+/// Another server joined a socket of this one to a room and sent to the room. This server had an emit of its own on the
+/// way to the log, the join waited behind it, and the event overtook the join.
+#[tokio::test]
+async fn what_other_servers_do_is_not_mixed_up_with_what_waits_here_for_the_log() {
+    let broker = FakeBroker::new();
+    let a = Node::new("a", logged(&broker), recovering()).await;
+    let mut session = Session::new(&a).await;
+    broker.stall(true);
+    a.emit("own", &()).unwrap();
+    until("the emit to be on its way", || {
+        a.link().queued_messages == 1
+    })
+    .await;
+    let (own, room) = (Target::all().to(session.sid.as_str()), "room");
+    let event = |name: &str| Message::Broadcast {
+        packet: RawArgs::new_event(name, &()).unwrap(),
+        target: Target::all().to(room),
+        request: None,
+    };
+    let question = Message::Broadcast {
+        packet: RawArgs::new_event("question", &()).unwrap(),
+        target: own.clone(),
+        request: Some("id".into()),
+    };
+    let rooms: RoomSet = [room].into_iter().collect();
+    for message in [
+        Message::Join {
+            target: own.clone(),
+            rooms: rooms.clone(),
+        },
+        event("joined"),
+        question,
+        event("asked"),
+        Message::Leave {
+            target: own.clone(),
+            rooms,
+        },
+        event("left"),
+        Message::Disconnect {
+            target: own,
+            close: false,
+        },
+    ] {
+        broker.inject_message(&Envelope {
+            namespace: "/".into(),
+            sender: Some("another".into()),
+            recipient: None,
+            message,
+        });
+    }
+    session.ws.expect(r#"42["joined"]"#).await;
+    let question = session.ws.next_text().await;
+    assert!(question.ends_with(r#"["question"]"#), "{question}");
+    session.ws.expect(r#"42["asked"]"#).await;
     session.ws.expect("41").await;
 }
 

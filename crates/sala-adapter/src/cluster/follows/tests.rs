@@ -57,7 +57,7 @@ fn only_rooms_that_the_backend_wants_are_followed() {
     assert_eq!(apply(&none), ["+/chat"]);
     let public = follows(RoomsFollowed::Public);
     change(&public, "a", true);
-    change(&public, "own", true);
+    change(&public, "own-90123456789-1234", true);
     assert_eq!(apply(&public), ["+/chat", "+/chat a"]);
 }
 

@@ -299,7 +299,7 @@ impl Keeper {
         let id = self.next;
         let pushes = Pushes {
             node: id,
-            max_message: self.connector.limits().max_message,
+            largest: self.connector.limits().largest(),
             queue: self.queue.clone(),
             events: self.events.clone(),
         };

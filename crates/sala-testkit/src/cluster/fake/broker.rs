@@ -34,6 +34,7 @@ struct State {
     fate: Option<FateOf>,
     pause: Duration,
     follow_pause: Duration,
+    refuses_to_follow: bool,
     stalled: bool,
     panics: bool,
     largest: Option<usize>,
@@ -149,6 +150,11 @@ impl FakeBroker {
     /// How long the broker takes to begin or end to send what concerns a namespace or a room.
     pub fn slow_to_follow(&self, pause: Duration) {
         self.lock().follow_pause = pause;
+    }
+
+    /// Whether the broker lets servers in, and refuses to send them anything.
+    pub fn refuse_to_follow(&self, refuses: bool) {
+        self.lock().refuses_to_follow = refuses;
     }
 
     /// Whether the broker accepts nothing, without failing.
@@ -274,6 +280,10 @@ impl FakeBroker {
             sleep(pause).await;
         }
         let mut state = self.lock();
+        if state.refuses_to_follow {
+            let text = "the broker keeps its channels to itself; ask for them";
+            return Err(BackendError::new(BackendErrorKind::Refused, text));
+        }
         let link = state.links.get_mut(&link).ok_or_else(gone)?;
         let namespaces = &mut link.namespaces;
         match change {
