@@ -3,12 +3,13 @@
 //! Servers of different kinds do not hear each other, and nothing says so: each cluster looks fine and is half of
 //! what it should be. What they subscribe to in the main namespace, which every server has, tells them apart.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
 use sala_adapter::{BackendError, BackendErrorKind};
 
-use crate::connect::{Commands, Connector};
+use crate::connect::{Connector, Renewed};
 use crate::numsub;
 
 /// How long servers that start at this moment may take to subscribe to all they need.
@@ -49,7 +50,7 @@ impl Kind {
         }
     }
 
-    async fn count(&self, commands: &Commands) -> Result<usize, BackendError> {
+    async fn count(&self, commands: &Renewed) -> Result<usize, BackendError> {
         unless_refused(numsub::count(commands, self.which, self.channel.clone()).await)
     }
 }
@@ -66,7 +67,7 @@ fn unless_refused<T: Default>(answer: Result<T, BackendError>) -> Result<T, Back
 pub(crate) struct Peers<'a> {
     connector: &'a Connector,
     prefix: &'a str,
-    commands: Commands,
+    commands: Arc<Renewed>,
 }
 
 impl<'a> Peers<'a> {
@@ -77,7 +78,7 @@ impl<'a> Peers<'a> {
         Ok(Self {
             connector,
             prefix,
-            commands: connector.commands().await?,
+            commands: Renewed::over(connector.clone(), connector.commands().await?),
         })
     }
 
@@ -200,7 +201,7 @@ impl<'a> Peers<'a> {
         let mut newest = redis::cmd("XREVRANGE");
         newest.arg(stream).arg("+").arg("-").arg("COUNT").arg(1);
         let doing = "looking at the streams";
-        let newest = self.commands.run(doing, stream.as_bytes(), newest).await;
+        let newest = self.commands.run(doing, stream.as_bytes(), &newest).await;
         let newest = unless_refused(newest.map(Some))?;
         Ok(matches!(newest, Some(Value::Array(items)) if !items.is_empty()))
     }

@@ -10,7 +10,6 @@ mod hostile;
 mod once;
 mod order;
 mod outage;
-mod proxy;
 mod recovery;
 #[cfg(feature = "cluster")]
 mod topologies;

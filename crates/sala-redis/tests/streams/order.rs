@@ -11,7 +11,7 @@ use sala_testkit::redis::Redis;
 use tokio::time::{Instant, sleep};
 
 use crate::are_in_order;
-use crate::proxy::Proxy;
+use sala_testkit::redis::Proxy;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -184,7 +184,7 @@ async fn a_link_that_breaks_lets_go_of_what_waits() {
     story.proxy.hold("XREAD");
     log(&story.a, 1);
     story.written(2).await;
-    story.proxy.cut_after(crate::proxy::Way::ToRedis, 1);
+    story.proxy.cut_after(sala_testkit::redis::Way::ToRedis, 1);
     log(&story.a, 2);
     story.a.local.wait(3, PATIENCE).await;
     story.proxy.release();

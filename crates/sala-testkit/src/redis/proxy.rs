@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Passes bytes on, and cuts all connections once after so many of them.
-pub(crate) struct Proxy {
+pub struct Proxy {
     addr: SocketAddr,
     fuse: Arc<Fuse>,
     _task: JoinSet<()>,
@@ -19,8 +19,10 @@ pub(crate) struct Proxy {
 
 /// Which way the bytes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
+    /// What the client sends.
     ToRedis,
+    /// What Redis answers.
     FromRedis,
 }
 
@@ -36,7 +38,8 @@ struct Fuse {
 const NEVER: usize = usize::MAX;
 
 impl Proxy {
-    pub(crate) async fn to(redis: SocketAddr) -> Self {
+    /// A proxy in front of a Redis.
+    pub async fn to(redis: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let fuse = Arc::new(Fuse {
@@ -55,27 +58,28 @@ impl Proxy {
         }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where a client finds Redis behind the proxy.
+    pub fn url(&self) -> String {
         format!("redis://{}", self.addr)
     }
 
     /// Cuts all connections when so many more bytes went this way; the last of them still arrive.
-    pub(crate) fn cut_after(&self, way: Way, bytes: usize) {
+    pub fn cut_after(&self, way: Way, bytes: usize) {
         self.fuse.of(way).store(bytes, Ordering::SeqCst);
     }
 
     /// Keeps back what Redis answers from now on over connections that send or have sent this command, `XADD` or `XREAD`.
-    pub(crate) fn hold(&self, command: &'static str) {
+    pub fn hold(&self, command: &'static str) {
         self.fuse.held.send_replace(Some(command));
     }
 
     /// Lets go of what was kept back.
-    pub(crate) fn release(&self) {
+    pub fn release(&self) {
         self.fuse.held.send_replace(None);
     }
 
     /// How often it has cut.
-    pub(crate) fn cuts(&self) -> usize {
+    pub fn cuts(&self) -> usize {
         self.fuse.cuts.load(Ordering::SeqCst)
     }
 }
