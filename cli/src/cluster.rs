@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use sala_cluster::{Balance, Network, Primary, PrimaryError, Retention, order};
+use sala_cluster::{Balance, Forwarding, Network, Primary, PrimaryError, Retention, order};
 
 use crate::log::Log;
 use crate::units::{bytes, duration};
@@ -69,6 +69,10 @@ struct Run {
     #[arg(long, env = "SALA_BALANCE", value_name = "METHOD", default_value_t)]
     balance: Balance,
 
+    /// How connections reach the workers: descriptor (they are passed on) or proxy (the primary copies)
+    #[arg(long, env = "SALA_FORWARDING", value_name = "WAY", default_value_t)]
+    forwarding: Forwarding,
+
     /// How long a worker that is replaced may take before it is killed
     #[arg(long, env = "SALA_GRACE", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     grace: Duration,
@@ -97,6 +101,15 @@ struct Run {
         value_delimiter = ','
     )]
     proxy_protocol: Vec<Network>,
+
+    /// Proxies in front whose X-Forwarded-For is believed, such as 127.0.0.1 or 10.0.0.0/8
+    #[arg(
+        long,
+        env = "SALA_TRUSTED_PROXIES",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<Network>,
 
     /// Where to take the orders `reload` and `status`: a path for a Unix socket
     #[arg(long, env = "SALA_CONTROL", value_name = "PATH")]
@@ -155,10 +168,12 @@ async fn lead(options: Run) -> Result<(), String> {
 fn primary(options: Run) -> Result<Primary, String> {
     let mut primary = Primary::new()
         .balance(options.balance)
+        .forwarding(options.forwarding)
         .grace(options.grace)
         .spread(options.spread)
         .hang_timeout(options.hang_timeout)
-        .proxy_protocol(options.proxy_protocol);
+        .proxy_protocol(options.proxy_protocol)
+        .trusted_proxies(options.trusted_proxies);
     if let Some(workers) = options.workers {
         primary = primary.workers(workers);
     }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sala::engine::Transport;
 use sala::engine::http::{AllowOrigin, Cors};
+use sala::engine::{Network, Transport};
 use sala::{Drain, Recovery, Server, ServerBuilder};
 use tokio::net::TcpListener;
 
@@ -86,6 +86,15 @@ struct Connection {
     /// How long a client may take to join a namespace
     #[arg(long, env = "SALA_CONNECT_TIMEOUT", value_name = "DURATION", default_value = "45s", value_parser = duration)]
     connect_timeout: Duration,
+
+    /// Proxies in front whose X-Forwarded-For is believed, such as 127.0.0.1 or 10.0.0.0/8
+    #[arg(
+        long,
+        env = "SALA_TRUSTED_PROXIES",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<Network>,
 
     /// Serve clients of Socket.IO 2.x too
     #[arg(long, env = "SALA_ALLOW_V2")]
@@ -268,6 +277,7 @@ fn server(options: &Serve) -> Result<ServerBuilder, String> {
         .max_namespaces_per_connection(limits.max_namespaces)
         .engine(|engine| {
             engine
+                .trusted_proxies(connection.trusted_proxies.clone())
                 .max_sessions(limits.max_sessions.0)
                 .max_silent_sessions(limits.max_silent_sessions.0)
         });

@@ -73,6 +73,8 @@ async fn help_names_every_option_with_its_variable() {
         "--ping-timeout",
         "--connect-timeout",
         "--allow-v2",
+        "--trusted-proxies",
+        "SALA_TRUSTED_PROXIES",
         "--deflate",
         "--cors-origins",
         "--allowed-origins",

@@ -7,7 +7,7 @@ use sala_engine::fuzzing::head::{self, Framing, Head, MAX_HEAD, NoHead};
 const SPLITS: usize = 16;
 
 /// Places within an input, spread over all of it.
-fn splits(len: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn splits(len: usize) -> impl Iterator<Item = usize> {
     (0..len).step_by((len / SPLITS).max(1))
 }
 

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod engineio;
 pub mod http;
 pub mod mutate;
+pub mod processes;
 pub mod socketio;
 pub mod streams;
 
@@ -40,6 +41,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("classic_response", classic::classic_response),
     ("streams_entry", streams::streams_entry),
     ("streams_session", streams::streams_session),
+    ("channel_frames", processes::channel_frames),
+    ("node_messages", processes::node_messages),
+    ("v8_clone", processes::v8_clone),
+    ("first_line", processes::first_line),
+    ("proxy_header", processes::proxy_header),
 ];
 
 /// The target of this name.

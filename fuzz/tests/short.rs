@@ -74,6 +74,7 @@ targets! {
     packet_text packet_binary payload_v4 payload_v3 payload_v3_binary jsonp jsonp_post query
     ws_handshake ws_reader ws_reader_deflate ws_deflate_round_trip http_head http_chunked
     json_assembler msgpack cluster_message cluster_event classic_broadcast classic_request classic_response streams_entry streams_session
+    channel_frames node_messages v8_clone first_line proxy_header
 }
 
 #[test]

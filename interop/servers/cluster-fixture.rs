@@ -6,22 +6,33 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use sala::engine::http::Cors;
 use sala::{Namespace, Recovery, Server, Socket};
-use sala_cluster::{Balance, Network, Primary, Role, Worker, role};
+use sala_cluster::{Balance, Entrance, Forwarding, Network, Primary, Role, Worker, role};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 #[derive(Deserialize)]
 #[serde(default)]
 struct Options {
     workers: usize,
     balance: String,
+    forwarding: String,
     recovery: bool,
     grace_ms: u64,
     spread_ms: u64,
     hang_ms: u64,
+    /// How often the adapter says that it is there; after three times that it is taken for gone.
+    heartbeat_ms: u64,
     control: Option<String>,
     balancers: Vec<String>,
+    /// Whose `X-Forwarded-For` is believed.
+    proxies: Vec<String>,
+    /// A site whose pages may read replies.
+    cors: Option<String>,
+    /// Has a second listener, whose connections the primary is handed as if it had decrypted them.
+    entrance: bool,
     /// What workers do instead of serving.
     mishap: Option<String>,
     /// A file that makes new workers die while it exists.
@@ -37,12 +48,17 @@ impl Default for Options {
         Self {
             workers: 4,
             balance: Balance::default().to_string(),
+            forwarding: Forwarding::default().to_string(),
             recovery: true,
             grace_ms: 5000,
             spread_ms: 200,
             hang_ms: 30_000,
+            heartbeat_ms: 5000,
             control: None,
             balancers: Vec::new(),
+            proxies: Vec::new(),
+            cors: None,
+            entrance: false,
             mishap: None,
             flag: None,
             program: None,
@@ -98,15 +114,17 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
 
 async fn lead(primary: Primary, options: Options) -> Result<(), Box<dyn std::error::Error>> {
     log();
-    let balancers: Result<Vec<Network>, _> =
-        options.balancers.iter().map(|it| it.parse()).collect();
+    let networks =
+        |list: &[String]| -> Result<Vec<Network>, _> { list.iter().map(|it| it.parse()).collect() };
     let mut primary = primary
         .workers(options.workers)
         .balance(options.balance.parse()?)
+        .forwarding(options.forwarding.parse()?)
         .grace(Duration::from_millis(options.grace_ms))
         .spread(Duration::from_millis(options.spread_ms))
         .hang_timeout(Duration::from_millis(options.hang_ms))
-        .proxy_protocol(balancers?);
+        .proxy_protocol(networks(&options.balancers)?)
+        .trusted_proxies(networks(&options.proxies)?);
     if options.recovery {
         primary = primary.recovery(sala_cluster::Retention::default());
     }
@@ -131,7 +149,23 @@ async fn lead(primary: Primary, options: Options) -> Result<(), Box<dyn std::err
     };
     let bound = primary.bind()?;
     println!("listening on http://{}", bound.addresses()[0]);
+    if options.entrance {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("entrance {}", listener.local_addr()?);
+        tokio::spawn(admit(listener, bound.entrance()));
+    }
     Ok(bound.run().await?)
+}
+
+/// What a program does with its TLS streams.
+async fn admit(listener: TcpListener, entrance: Entrance) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let entrance = entrance.clone();
+        let peer = ([192, 0, 2, 50], 7).into();
+        // A stream that nobody could pass on.
+        let stream = tokio::io::BufStream::new(stream);
+        tokio::spawn(async move { entrance.admit(stream, peer, true).await });
+    }
 }
 
 async fn work(worker: &Worker, options: &Options) -> std::io::Result<()> {
@@ -140,9 +174,16 @@ async fn work(worker: &Worker, options: &Options) -> std::io::Result<()> {
     if options.mishap.as_deref() == Some("die") || flagged {
         return Err(std::io::Error::other("told to die"));
     }
-    let mut builder = Server::builder().adapter(worker.backend());
+    let heartbeat = Duration::from_millis(options.heartbeat_ms);
+    let backend = worker.backend().heartbeat_interval(heartbeat);
+    let backend = backend.heartbeat_timeout(heartbeat * 3);
+    let mut builder = Server::builder().adapter(backend);
     if options.recovery {
         builder = builder.recovery(Recovery::new());
+    }
+    if let Some(origin) = &options.cors {
+        let cors = Cors::builder().origin(origin.as_str()).build();
+        builder = builder.cors(Some(cors.map_err(std::io::Error::other)?));
     }
     let io = builder.build();
     handlers(&io, worker.number());
@@ -188,7 +229,14 @@ impl Reply {
 
 fn handlers(io: &Server, number: usize) {
     io.on("whoami", async move |socket: Socket| {
-        json!({ "worker": number, "pid": std::process::id(), "address": socket.handshake().address() })
+        let handshake = socket.handshake();
+        json!({
+            "worker": number,
+            "pid": std::process::id(),
+            "address": handshake.address(),
+            "secure": handshake.is_secure(),
+            "forwarded": handshake.header("x-forwarded-for"),
+        })
     });
     io.on("join", async |socket: Socket, room: String| {
         socket.join(room)

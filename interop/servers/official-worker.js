@@ -6,6 +6,11 @@ const { Server } = require("socket.io");
 const { createAdapter } = require("@socket.io/cluster-adapter");
 const { setupWorker } = require("@socket.io/sticky");
 
+if (process.env.CLUSTER?.includes("garble-node")) {
+  // No JSON, JSON that is cut, and messages of the adapter that lack what they must have.
+  require("fs").writeSync(0, 'nonsense\n{"a":\n[]\n{"source":"_sio_adapter"}\n{"source":"_sio_adapter","type":3,"nsp":"/","data":7}\n');
+}
+
 const httpServer = createServer();
 const io = new Server(httpServer);
 io.adapter(createAdapter());
@@ -27,7 +32,17 @@ io.on("connection", (socket) => {
   socket.on("numbers", async (done) => done(await io.serverSideEmitWithAck("number")));
   socket.on("all-join", (from, to, done) => (io.in(from).socketsJoin(to), done?.()));
   socket.on("all-leave", (from, to, done) => (io.in(from).socketsLeave(to), done?.()));
+  socket.on("hang", (millis) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis));
   socket.on("all-disconnect", (room) => io.in(room).disconnectSockets(true));
 });
 io.on("number", (done) => done(number));
-process.on("SIGTERM", () => io.close(() => process.exit(0)));
+
+// The worker is to be replaced: its clients are let go of one by one, and connect to the others.
+process.on("SIGTERM", async () => {
+  const clients = Object.values(io.engine.clients);
+  for (const client of clients) {
+    client.close();
+    await new Promise((resolve) => setTimeout(resolve, 1000 / clients.length));
+  }
+  io.close(() => process.exit(0));
+});

@@ -54,6 +54,9 @@ pub struct Profile {
     /// Where sessions are kept for connection state recovery on any server, if the backend can: then
     /// [`Outlet::send`] gives an offset for each broadcast, and the reader one for each that arrives.
     pub recovery: Option<Arc<dyn RecoveryStore>>,
+    /// How long this server's own sockets wait for the offset of a broadcast, with recovery, if the
+    /// caller does not say. Default 1 s.
+    pub offset_patience: Duration,
 }
 
 impl Profile {
@@ -66,6 +69,7 @@ impl Profile {
             rooms: RoomsFollowed::None,
             request_timeout: Duration::from_secs(5),
             recovery: None,
+            offset_patience: Duration::from_secs(1),
         }
     }
 }
@@ -198,6 +202,9 @@ pub enum State {
     Waiting,
     /// The broker has it, at this place of its log if it keeps one.
     Sent(Option<Offset>),
+    /// The broker has it, and the inlet says where, in the order of the log ([`Delivery::Logged`]): for parcels with
+    /// a [number](Parcel::logged).
+    Logged,
     /// It cannot be sent.
     Failed(BackendError),
 }
@@ -295,9 +302,9 @@ pub enum Delivery {
     },
     /// A broadcast of this server has come to its place among those that others sent, and is
     /// delivered to the sockets of this server now: by backends whose inlet gives everything in the
-    /// order of the log, so that no client sees an offset after a later one. The outlet then waits
-    /// with [`State::Sent`] until [`recv`](Inlet::recv) is called again. Others tell the offset by
-    /// `State::Sent` alone.
+    /// order of the log, so that no client sees an offset after a later one. The outlet then says
+    /// [`State::Logged`], or waits with [`State::Sent`] until [`recv`](Inlet::recv) is called again. Others tell the
+    /// offset by `State::Sent` alone.
     Logged {
         /// The namespace.
         namespace: Room,

@@ -34,14 +34,19 @@
 //! Linux only: it relies on descriptors passed over Unix sockets.
 
 mod channel;
+mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod node;
+mod outage;
 mod primary;
 mod sticky;
 mod worker;
 
 pub use sala_adapter::recovery::Retention;
+pub use sala_engine_proto::{InvalidNetwork, Network};
 
 pub use node::Serialization;
-pub use primary::{Bound, Primary, PrimaryError, order};
-pub use sticky::{Balance, InvalidNetwork, Network, UnknownBalance};
+pub use primary::{Bound, Entrance, Forwarding, Primary, PrimaryError, UnknownForwarding, order};
+pub use sticky::{Balance, UnknownBalance};
 pub use worker::{Role, Worker, WorkerBackend, role};

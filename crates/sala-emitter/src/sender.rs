@@ -51,7 +51,7 @@ async fn run(mut outlet: impl Outlet, mut waiting: mpsc::Receiver<Order>) {
         let sent = sent.map_err(|error| EmitError::Backend(Arc::new(error)));
         for (parcel, tell) in parcels.into_iter().zip(tells) {
             let result = match parcel.state {
-                State::Sent(_) => Ok(()),
+                State::Sent(_) | State::Logged => Ok(()),
                 State::Failed(error) => Err(EmitError::Backend(Arc::new(error))),
                 State::Waiting => Err(sent.clone().err().unwrap_or_else(left_out)),
             };

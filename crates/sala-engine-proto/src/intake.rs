@@ -5,15 +5,20 @@ use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::Network;
+
 /// A connection on its way to the process that serves its next request.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The connection, in non-blocking mode.
+    /// The connection, in non-blocking mode. If `remote` is told it may be another kind of stream
+    /// socket: then whoever accepted the connection stays between.
     pub stream: TcpStream,
     /// What was read of it and not used.
     pub read: Vec<u8>,
     /// The client's address, if it is not the one that the socket knows.
     pub remote: Option<SocketAddr>,
+    /// Whoever accepted the connection decrypts it.
+    pub secure: bool,
 }
 
 /// How a process lets go of its clients.
@@ -39,6 +44,12 @@ pub trait Intake: Send + Sync + 'static {
     /// can tell whose a session is.
     fn session_prefix(&self) -> [u8; 2];
 
+    /// Proxies in front of the process that accepts, whose `X-Forwarded-For` is to be believed:
+    /// those of the server's own configuration are added. Default: none.
+    fn trusted_proxies(&self) -> Vec<Network> {
+        Vec::new()
+    }
+
     /// Says that connections can come now.
     fn begin(&self);
 
@@ -54,7 +65,8 @@ pub trait Intake: Send + Sync + 'static {
     /// Gives a connection away, whose next request is for another process.
     fn pass_on(&self, arrival: Arrival);
 
-    /// Tells how many sessions are open, for a fair share of new ones.
+    /// Tells how many sessions are open, for a fair share of new ones. Called several times a second,
+    /// whether the number has changed or not.
     fn report(&self, sessions: usize);
 
     /// Resolves when the process is to let go of its clients and end.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Response};
-use sala_engine_proto::{Sid, Timing, Transport};
+use sala_engine_proto::{Network, Sid, Timing, Transport};
 
 use crate::hooks::{ConnectionError, Refusal};
 use crate::http::{Cookie, Cors};
@@ -36,6 +36,7 @@ pub struct EngineConfig {
     pub(crate) max_silent_sessions: Option<usize>,
     pub(crate) post_timeout: Duration,
     pub(crate) header_timeout: Duration,
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) polling: bool,
     pub(crate) websocket: bool,
     pub(crate) allow_upgrades: bool,
@@ -66,6 +67,7 @@ impl Default for EngineConfig {
             max_silent_sessions: Some(100_000),
             post_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(30),
+            trusted_proxies: Vec::new(),
             polling: true,
             websocket: true,
             allow_upgrades: true,
@@ -198,6 +200,18 @@ impl EngineConfig {
     #[must_use]
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout;
+        self
+    }
+
+    /// Proxies in front whose `X-Forwarded-For` is believed, on connections that the engine serves
+    /// itself: then [`Request::remote_address`](crate::Request::remote_address) is the client's.
+    ///
+    /// The header is read from its end, past the proxies in this list. From anybody who is not in
+    /// the list, the header is taken out of the request. So list every proxy that a request may
+    /// pass, and no client. Default: nobody; then the header is not looked at and stays as it came.
+    #[must_use]
+    pub fn trusted_proxies(mut self, from: impl IntoIterator<Item = Network>) -> Self {
+        self.trusted_proxies = from.into_iter().collect();
         self
     }
 

@@ -55,6 +55,9 @@ pub struct Drain {
     pub batch: usize,
     /// The pause between two batches. Default 100 ms.
     pub pause: Duration,
+    /// How long, once all have been told, a polling client that has no request open is waited for: a
+    /// client that is there polls at once, and one that has gone never will. Default 3 s.
+    pub poll_patience: Duration,
 }
 
 impl Default for Drain {
@@ -63,6 +66,7 @@ impl Default for Drain {
             grace: Duration::from_secs(30),
             batch: 1000,
             pause: Duration::from_millis(100),
+            poll_patience: Duration::from_secs(3),
         }
     }
 }
@@ -140,7 +144,15 @@ impl<A: App> Engine<A> {
                 }
                 tokio::time::sleep(drain.pause).await;
             }
-            self.core.no_tasks().await;
+            if tokio::time::timeout(drain.poll_patience, self.core.no_tasks())
+                .await
+                .is_err()
+            {
+                let silent = self.core.registry.all();
+                silent.iter().for_each(SessionHandle::close_unless_asked);
+                drop(silent);
+                self.core.no_tasks().await;
+            }
         })
         .await
         .is_ok();

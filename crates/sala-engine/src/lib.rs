@@ -5,6 +5,7 @@
 //! session's queue. An application implements [`App`] and [`Connection`].
 
 mod app;
+mod behind;
 mod config;
 mod edge;
 mod engine;
@@ -34,7 +35,8 @@ pub use request::{ConnectionInfo, Request};
 pub use sala_engine_proto::intake;
 pub use sala_engine_proto::ws::deflate::Config as DeflateConfig;
 pub use sala_engine_proto::{
-    CloseReason, Data, Frame, PacketType, Query, Revision, Sid, Timing, Transport,
+    CloseReason, Data, Frame, InvalidNetwork, Network, PacketType, Query, Revision, Sid, Timing,
+    Transport,
 };
 pub use serve::{serve, serve_connection};
 pub use service::{EngineBody, EngineLayer, EngineService, Otherwise};

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
 use sala_engine_proto::Query;
 
+use crate::http::TrustedProxies;
+
 /// The first HTTP request of a session, kept for the life of the session.
 ///
 /// Headers are copied into one allocation: the header map of an HTTP library would keep its whole
@@ -32,10 +34,21 @@ struct HeaderSpan {
 /// extensions; [`serve_connection`](crate::serve_connection) does so by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionInfo {
-    /// The peer's address as the server sees it: that of a proxy, behind a proxy.
+    /// The peer's address as the server sees it: that of a proxy, behind a proxy that is not
+    /// [trusted](crate::EngineConfig::trusted_proxies).
     pub remote: Option<SocketAddr>,
     /// Whether the connection is encrypted by this process.
     pub secure: bool,
+}
+
+impl ConnectionInfo {
+    /// The same for a single request, which a proxy may have passed on.
+    pub(crate) fn behind(self, proxies: &TrustedProxies, headers: &mut HeaderMap) -> Self {
+        Self {
+            remote: self.remote.map(|peer| proxies.client(peer, headers)),
+            ..self
+        }
+    }
 }
 
 impl Request {
@@ -134,7 +147,8 @@ impl Request {
         self.extensions.as_ref()?.get()
     }
 
-    /// The peer's address as the server sees it, if the host told.
+    /// The peer's address as the server sees it, or what a
+    /// [trusted proxy](crate::EngineConfig::trusted_proxies) said, if the host told.
     #[must_use]
     pub fn remote_address(&self) -> Option<SocketAddr> {
         self.remote

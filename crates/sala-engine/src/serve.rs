@@ -3,18 +3,15 @@
 use std::error::Error;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use sala_engine_proto::intake::{Arrival, Intake};
+use sala_engine_proto::intake::{Arrival, Intake, Leave};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::futures::OwnedNotified;
@@ -22,11 +19,13 @@ use tokio::sync::{Notify, watch};
 use tower_service::Service;
 
 use crate::app::App;
+use crate::behind::{Rules, Served, serve_by};
 use crate::engine::Engine;
 use crate::front::{Front, Host};
+use crate::http::TrustedProxies;
 use crate::request::ConnectionInfo;
 
-/// How often the number of sessions is reported to the process that accepts, if it has changed.
+/// How often the number of sessions is reported to the process that accepts.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the listener rests when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -112,8 +111,8 @@ impl<A: App> Engine<A> {
     /// another process go back to it. The ids of sessions begin with the two characters by which
     /// that process tells whose they are.
     ///
-    /// A connection that is not used for the engine's path alone is closed after its first other
-    /// request, since only the engine itself looks whose each request is.
+    /// Requests for something else than the engine's path may stand between; after one that is unusual (an
+    /// upgrade, HTTP/1.0) the connection ends.
     ///
     /// # Errors
     ///
@@ -143,21 +142,24 @@ impl<A: App> Engine<A> {
         self.core.session_prefix.set(intake.session_prefix()).ok();
         let host = Arc::new(self.host(service, Some(Arc::clone(&intake))));
         let (life, ending) = Life::new();
+        let serve = |arrival, life| match arrived(arrival) {
+            Ok((stream, read, info)) => {
+                tokio::spawn(Front::new(stream, read, info, Arc::clone(&host), life));
+            }
+            Err(error) => tracing::debug!(%error, "a connection went before it was served"),
+        };
         intake.begin();
         let mut reports = tokio::time::interval(REPORT_INTERVAL);
-        let mut reported = 0;
+        let mut grace = std::pin::pin!(grace_over(intake.leave()));
         let mut stop = std::pin::pin!(stop);
         loop {
             let arrival = tokio::select! {
                 arrival = intake.next() => arrival,
                 _ = reports.tick() => {
-                    let sessions = self.clients_count();
-                    if sessions != reported {
-                        reported = sessions;
-                        intake.report(sessions);
-                    }
+                    intake.report(self.clients_count());
                     continue;
                 }
+                () = &mut grace => break,
                 () = &mut stop => break,
             };
             let Some(arrival) = arrival else {
@@ -165,16 +167,18 @@ impl<A: App> Engine<A> {
                 stop.await;
                 break;
             };
-            match arrived(arrival) {
-                Ok((stream, read, info)) => {
-                    let front = Front::new(stream, read, info, Arc::clone(&host), life.clone());
-                    tokio::spawn(front);
-                }
-                Err(error) => tracing::debug!(%error, "a connection went before it was served"),
+            serve(arrival, life.clone());
+        }
+        // What is on its way is answered; a connection that has no end does not keep the process.
+        drop(life);
+        ending.begin();
+        loop {
+            tokio::select! {
+                () = ending.ended() => return Ok(()),
+                () = &mut grace => return Ok(()),
+                Some(arrival) = intake.next() => serve(arrival, ending.life()),
             }
         }
-        ending.end(life).await;
-        Ok(())
     }
 
     fn host<S, R>(&self, service: S, intake: Option<Arc<dyn Intake>>) -> Host<A>
@@ -185,24 +189,20 @@ impl<A: App> Engine<A> {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let told = intake
+            .as_ref()
+            .map_or(Vec::new(), |intake| intake.trusted_proxies());
+        let config = self.config();
+        let proxies = TrustedProxies::new(config.trusted_proxies.iter().copied().chain(told));
         let rules = Rules {
-            header_timeout: self.config().header_timeout,
+            header_timeout: config.header_timeout,
             keep_alive: intake.is_none(),
-        };
-        let service = Mutex::new(service); // only because a service need not be `Sync`
-        let elsewhere = move |rewind, info, life: Life| {
-            let service = service
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            tokio::spawn(async move {
-                serve_by(rewind, info, service, rules, life.stopping()).await;
-                drop(life);
-            });
+            proxies: proxies.clone(),
         };
         Host {
             engine: self.clone(),
-            elsewhere: Box::new(elsewhere),
+            behind: Box::new(Served::new(service, rules)),
+            proxies,
             intake,
         }
     }
@@ -219,14 +219,17 @@ fn arrived(arrival: Arrival) -> io::Result<(TcpStream, Vec<u8>, ConnectionInfo)>
     };
     let info = ConnectionInfo {
         remote: Some(remote),
-        secure: false,
+        secure: arrival.secure,
     };
     Ok((stream, arrival.read, info))
 }
 
 /// Small packets are the rule here; waiting to merge them only adds delay.
 fn set_nodelay(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
+    // A socket that is not TCP has nothing to be set.
+    if let Err(error) = stream.set_nodelay(true)
+        && error.kind() != io::ErrorKind::Unsupported
+    {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
 }
@@ -245,6 +248,12 @@ struct Stop {
     notify: Arc<Notify>,
 }
 
+/// Resolves when a process that was asked to leave has had its time.
+async fn grace_over(leave: impl Future<Output = Leave>) {
+    let leave = leave.await;
+    tokio::time::sleep(leave.grace).await;
+}
+
 /// The end of a server, which its connections are told of.
 struct Ending {
     stop: Arc<Stop>,
@@ -254,10 +263,28 @@ struct Ending {
 impl Ending {
     /// Has all connections end, and waits for them.
     async fn end(self, life: Life) {
+        drop(life);
+        self.begin();
+        self.ended().await;
+    }
+
+    /// Has all connections end.
+    fn begin(&self) {
         self.stop.now.store(true, Ordering::Release);
         self.stop.notify.notify_waiters();
-        drop(life);
+    }
+
+    /// Resolves when the last one has ended.
+    async fn ended(&self) {
         self.waiting.closed().await;
+    }
+
+    /// For a connection that comes late.
+    fn life(&self) -> Life {
+        Life {
+            stop: Arc::clone(&self.stop),
+            _served: self.waiting.subscribe(),
+        }
     }
 }
 
@@ -283,7 +310,7 @@ impl Life {
     }
 
     /// Resolves when the connection is to end.
-    fn stopping(&self) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + use<> {
         let begins = self.stop_begins();
         let stopping = self.is_stopping();
         async move {
@@ -346,57 +373,9 @@ pub async fn serve_connection<I, S, R>(
     let rules = Rules {
         header_timeout,
         keep_alive: true,
+        proxies: TrustedProxies::default(),
     };
     serve_by(io, info, service, rules, stop).await;
-}
-
-/// What is asked of a connection that hyper serves.
-#[derive(Clone, Copy)]
-struct Rules {
-    header_timeout: Duration,
-    /// Whether there may be more than one request.
-    keep_alive: bool,
-}
-
-async fn serve_by<I, S, R>(
-    io: I,
-    info: ConnectionInfo,
-    service: S,
-    rules: Rules,
-    stop: impl Future<Output = ()>,
-) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(info);
-        let mut service = service.clone();
-        async move {
-            std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
-            service.call(request).await
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(rules.header_timeout)
-        .keep_alive(rules.keep_alive)
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stop => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "HTTP connection ended with an error");
-    }
 }
 
 /// Errors of the connection that was to be accepted, not of the listener.

@@ -51,4 +51,4 @@ pub use packet::{
     Packet, PacketKind, RESERVED_EVENTS, REVISION, ValuePacket, is_reserved, split_query,
 };
 pub use transform::Transform;
-pub use value::{Number, Object, Value, to_value};
+pub use value::{Number, Object, Text, Value, to_value};

@@ -51,6 +51,7 @@ mod connect;
 mod error;
 mod named;
 mod numsub;
+mod peers;
 mod place;
 #[cfg(feature = "sharded")]
 mod sharded;

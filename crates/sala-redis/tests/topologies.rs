@@ -3,19 +3,16 @@
 #![cfg(all(feature = "cluster", feature = "classic", feature = "sharded"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "streams/proxy.rs"]
-mod proxy;
 mod support;
 
 use std::time::{Duration, Instant};
 
-use proxy::{Proxy, Way};
 use sala_adapter::BackendErrorKind;
 use sala_adapter::Target;
 use sala_adapter::backend::{Backend, Context, Delivery, Follow, Inlet, Outlet, State};
 use sala_emitter::Emitter;
 use sala_redis::{Classic, Redis, Sharded};
-use sala_testkit::redis::{Redis as Server, RedisCluster, RedisSentinel};
+use sala_testkit::redis::{Proxy, Redis as Server, RedisCluster, RedisSentinel, Way};
 use support::{Node, event, within_seconds};
 
 fn named(cluster: &RedisCluster) -> Redis {

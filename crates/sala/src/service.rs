@@ -254,6 +254,7 @@ fn drain(leave: Leave, clients: usize) -> Drain {
         grace: leave.grace,
         batch: clients.div_ceil(steps as usize).max(1),
         pause: PAUSE,
+        ..Drain::default()
     }
 }
 

@@ -4,7 +4,7 @@
 //! single-threaded runtime. `ECHO=value` has the echo decode its payload to a value and encode it again,
 //! rather than pass it on. `REDIS`, a URL, makes it one node of a cluster, over the adapter that `ADAPTER` names:
 //! `classic` (the default), `sharded` or `streams`.
-//! `PROCESSES` makes it so many worker processes behind that port.
+//! `PROCESSES` makes it so many worker processes behind that port; `FORWARDING=proxy` has their primary copy.
 
 use std::net::Ipv4Addr;
 
@@ -38,6 +38,7 @@ async fn serve_processes(count: usize, port: u16) -> std::io::Result<()> {
     match sala_cluster::role().await? {
         Role::Primary(primary) => primary
             .workers(count)
+            .forwarding(number("FORWARDING").unwrap_or_default())
             .listen(format!("127.0.0.1:{port}"))
             .run()
             .await

@@ -214,3 +214,11 @@ pub(crate) async fn logged(child: &Child, text: &str) {
     )
     .await;
 }
+
+/// The address that the log tells behind a text.
+pub(crate) async fn logged_address(child: &Child, before: &str) -> SocketAddr {
+    logged(child, before).await;
+    let log = child.log();
+    let line = log.lines().find_map(|line| line.split_once(before));
+    line.unwrap().1.trim().parse().unwrap()
+}

@@ -15,6 +15,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 pub(super) async fn keep(shared: &Shared) -> Infallible {
     let patience = shared.options.offset_patience;
+    let patience = patience.unwrap_or(shared.profile.offset_patience);
     let recovers = shared.profile.recovery.is_some();
     let period = if recovers {
         PERIOD.min(patience / 4).max(Duration::from_millis(1))

@@ -35,7 +35,7 @@ pub struct ClusterOptions {
     pub(super) open_timeout: Duration,
     pub(super) send_timeout: Duration,
     pub(super) close_timeout: Duration,
-    pub(super) offset_patience: Duration,
+    pub(super) offset_patience: Option<Duration>,
     pub(super) on_event: OnEvent,
 }
 
@@ -50,7 +50,7 @@ impl Default for ClusterOptions {
             open_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
-            offset_patience: Duration::from_secs(1),
+            offset_patience: None,
             on_event: Arc::new(|_| ()),
         }
     }
@@ -114,9 +114,10 @@ impl ClusterOptions {
 
     /// How long this server's own sockets wait for the offset of a broadcast that can be recovered. After
     /// that they are served without one: a client that then loses its connection receives that
-    /// message twice. Default: 1 s.
+    /// message twice. Default: what the [backend](crate::backend::Profile::offset_patience) says, 1 s if
+    /// there is a broker.
     pub fn offset_patience(mut self, patience: Duration) -> Self {
-        self.offset_patience = patience;
+        self.offset_patience = Some(patience);
         self
     }
 

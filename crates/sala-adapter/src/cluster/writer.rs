@@ -95,7 +95,7 @@ impl<'a> Batch<'a> {
         let (mut messages, mut bytes, mut sent) = (0, 0, 0);
         let mut unsent = Vec::new();
         let mut lanes: Vec<Ticket> = Vec::new();
-        for (parcel, ticket) in parts {
+        for (parcel, mut ticket) in parts {
             let offset = match parcel.state {
                 State::Waiting => {
                     let envelope = parcel.envelope;
@@ -105,6 +105,11 @@ impl<'a> Batch<'a> {
                 State::Sent(offset) => {
                     sent += 1;
                     offset
+                }
+                State::Logged => {
+                    sent += 1;
+                    ticket.logged = None; // the reader tells the lane
+                    None
                 }
                 State::Failed(error) => {
                     self.shared.failed(&ticket.namespace.name, &error);

@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use sala_engine_proto::Network;
 
-use super::Frame;
 use super::wire::{Malformed, Reader, frame, put_address, put_bytes};
+use super::{Frame, HEAD};
 use crate::sticky::Prefix;
 
 /// From the primary to a worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToWorker {
     /// The first frame. Brings the worker's end of the bus.
-    Welcome { prefix: Prefix, recovery: bool },
+    Welcome(Welcome),
     /// A connection, which it brings.
     Connection(Connection),
     /// Let go of all clients, spread over this time, and end within the grace period.
@@ -33,6 +34,8 @@ pub(crate) enum ToPrimary {
     PassOn(Connection),
     /// Yes.
     Pong,
+    /// Somebody has asked this worker to end (SIGTERM).
+    Leaving,
 }
 
 /// A connection on its way to the process that serves its next request.
@@ -40,10 +43,22 @@ pub(crate) enum ToPrimary {
 pub(crate) struct Connection {
     /// The client's address, if it is not the one that the socket knows.
     pub(crate) remote: Option<SocketAddr>,
+    /// The primary decrypts it.
+    pub(crate) secure: bool,
     /// What was read of it already.
     pub(crate) read: Bytes,
     /// It comes without a session.
     pub(crate) newcomer: bool,
+}
+
+/// What a worker is to know from the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Welcome {
+    pub(crate) prefix: Prefix,
+    /// The primary keeps lost sessions.
+    pub(crate) recovery: bool,
+    /// Who tells the address of a client behind it.
+    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 const WELCOME: u8 = 1;
@@ -54,14 +69,12 @@ const READY: u8 = 5;
 const REPORT: u8 = 6;
 const PASS_ON: u8 = 7;
 const PONG: u8 = 8;
+const LEAVING: u8 = 9;
 
 impl ToWorker {
     pub(crate) fn encode(&self) -> Bytes {
         match self {
-            Self::Welcome { prefix, recovery } => frame(WELCOME, |out| {
-                out.put_u32(u32::from(prefix.number()));
-                out.put_u8(u8::from(*recovery));
-            }),
+            Self::Welcome(welcome) => frame(WELCOME, |out| welcome.put(out)),
             Self::Connection(connection) => frame(CONNECTION, |out| connection.put(out)),
             Self::Leave { grace, spread } => frame(LEAVE, |out| {
                 out.put_u64(grace.as_millis() as u64);
@@ -74,10 +87,7 @@ impl ToWorker {
     pub(crate) fn decode(frame: Frame) -> Result<Self, Malformed> {
         let mut body = Reader(frame.body);
         Ok(match frame.kind {
-            WELCOME => Self::Welcome {
-                prefix: Prefix::new(body.u32()?).ok_or(Malformed)?,
-                recovery: body.u8()? == 1,
-            },
+            WELCOME => Self::Welcome(Welcome::read(body)?),
             CONNECTION => Self::Connection(Connection::read(body)?),
             LEAVE => Self::Leave {
                 grace: Duration::from_millis(body.u64()?),
@@ -86,6 +96,20 @@ impl ToWorker {
             PING => Self::Ping,
             _ => return Err(Malformed),
         })
+    }
+}
+
+impl ToWorker {
+    /// The connection of a frame as it was to be sent.
+    pub(crate) fn connection(frame: &Bytes) -> Option<Connection> {
+        let frame = Frame {
+            kind: *frame.get(HEAD - 1)?,
+            body: frame.slice(HEAD..),
+        };
+        match Self::decode(frame) {
+            Ok(Self::Connection(connection)) => Some(connection),
+            _ => None,
+        }
     }
 }
 
@@ -102,6 +126,7 @@ impl ToPrimary {
             }),
             Self::PassOn(connection) => frame(PASS_ON, |out| connection.put(out)),
             Self::Pong => frame(PONG, |_| ()),
+            Self::Leaving => frame(LEAVING, |_| ()),
         }
     }
 
@@ -115,7 +140,31 @@ impl ToPrimary {
             },
             PASS_ON => Self::PassOn(Connection::read(body)?),
             PONG => Self::Pong,
+            LEAVING => Self::Leaving,
             _ => return Err(Malformed),
+        })
+    }
+}
+
+impl Welcome {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_u32(u32::from(self.prefix.number()));
+        out.put_u8(u8::from(self.recovery));
+        out.put_u32(self.trusted_proxies.len() as u32);
+        for network in &self.trusted_proxies {
+            put_bytes(out, network.to_string().as_bytes());
+        }
+    }
+
+    fn read(mut body: Reader) -> Result<Self, Malformed> {
+        let prefix = Prefix::new(body.u32()?).ok_or(Malformed)?;
+        let recovery = body.u8()? == 1;
+        let count = body.count()?;
+        let network = |_| body.text()?.as_str().parse().map_err(|_| Malformed);
+        Ok(Self {
+            prefix,
+            recovery,
+            trusted_proxies: (0..count).map(network).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -123,6 +172,7 @@ impl ToPrimary {
 impl Connection {
     fn put(&self, out: &mut BytesMut) {
         put_address(out, self.remote);
+        out.put_u8(u8::from(self.secure));
         out.put_u8(u8::from(self.newcomer));
         put_bytes(out, &self.read);
     }
@@ -130,6 +180,7 @@ impl Connection {
     fn read(mut body: Reader) -> Result<Self, Malformed> {
         Ok(Self {
             remote: body.address()?,
+            secure: body.u8()? == 1,
             newcomer: body.u8()? == 1,
             read: body.bytes()?,
         })
@@ -151,6 +202,7 @@ mod tests {
     fn connection() -> Connection {
         Connection {
             remote: Some("[::1]:80".parse().unwrap()),
+            secure: true,
             read: Bytes::from_static(b"GET / HTTP/1.1\r\n"),
             newcomer: true,
         }
@@ -160,10 +212,11 @@ mod tests {
     fn frames_survive_the_round_trip_and_cut_ones_are_refused() {
         let seconds = Duration::from_secs;
         for message in [
-            ToWorker::Welcome {
+            ToWorker::Welcome(Welcome {
                 prefix: Prefix::new(77).unwrap(),
                 recovery: true,
-            },
+                trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
+            }),
             ToWorker::Connection(connection()),
             ToWorker::Leave {
                 grace: seconds(30),

@@ -15,6 +15,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use rustix::net::{
@@ -35,6 +36,8 @@ const READ: usize = 4 << 10;
 const READ_MORE: usize = 64 << 10;
 /// Frames that wait are written together up to this size.
 const BATCH: usize = 64 << 10;
+/// How long to wait when the kernel has no room for a descriptor.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Descriptors that came but that no frame has claimed; one per frame is the rule.
 const MAX_UNCLAIMED: usize = 256;
 
@@ -77,13 +80,23 @@ pub(crate) struct Receiver {
     buffer: BytesMut,
     /// How much the next read asks for.
     want: usize,
-    descriptors: VecDeque<OwnedFd>,
+    /// `None` for one that this process had no room for.
+    descriptors: VecDeque<Option<OwnedFd>>,
 }
 
 /// The half that sends.
 #[derive(Debug)]
 pub(crate) struct Sender {
     io: Arc<UnixStream>,
+}
+
+/// Why a frame that brings a descriptor came without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoDescriptor {
+    /// This process has as many open files as it may have: the kernel closed the descriptor.
+    OutOfFiles,
+    /// The sender did not put one in.
+    Missing,
 }
 
 /// The two halves of a socket.
@@ -127,9 +140,13 @@ impl Receiver {
         }
     }
 
-    /// The descriptor that came with a frame.
-    pub(crate) fn take_descriptor(&mut self) -> Option<OwnedFd> {
-        self.descriptors.pop_front()
+    /// The descriptor that came with a frame, or why there is none.
+    pub(crate) fn take_descriptor(&mut self) -> Result<OwnedFd, NoDescriptor> {
+        match self.descriptors.pop_front() {
+            Some(Some(descriptor)) => Ok(descriptor),
+            Some(None) => Err(NoDescriptor::OutOfFiles),
+            None => Err(NoDescriptor::Missing),
+        }
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
@@ -159,7 +176,7 @@ impl Receiver {
     }
 }
 
-fn take_frame(buffer: &mut BytesMut) -> io::Result<Option<Frame>> {
+pub(crate) fn take_frame(buffer: &mut BytesMut) -> io::Result<Option<Frame>> {
     let Some((head, _)) = buffer.split_first_chunk::<HEAD>() else {
         return Ok(None);
     };
@@ -178,8 +195,15 @@ fn take_frame(buffer: &mut BytesMut) -> io::Result<Option<Frame>> {
 }
 
 impl Sender {
-    /// Sends what waits in a queue until the queue is closed and empty.
-    pub(crate) async fn drive(&mut self, queue: &Queue) -> io::Result<()> {
+    /// Sends what waits in a queue until the queue is closed and empty, or the other process has
+    /// gone. What has a descriptor and could not be sent stays in the queue.
+    pub(crate) async fn drive(&mut self, queue: &Queue) {
+        if let Err(error) = self.send_all(queue).await {
+            report(&error);
+        }
+    }
+
+    async fn send_all(&mut self, queue: &Queue) -> io::Result<()> {
         let mut batch = BytesMut::new();
         while let Some(parcel) = queue.pop().await {
             if parcel.descriptor.is_none() && parcel.bytes.len() < BATCH {
@@ -187,8 +211,9 @@ impl Sender {
                 batch.extend_from_slice(&parcel.bytes);
                 queue.pop_into(&mut batch, BATCH);
                 self.write(&batch, None).await?;
-            } else {
-                self.write(&parcel.bytes, parcel.descriptor).await?;
+            } else if let Err(error) = self.write(&parcel.bytes, parcel.descriptor.as_ref()).await {
+                queue.put_back(parcel);
+                return Err(error);
             }
             queue.progressed();
         }
@@ -201,17 +226,42 @@ impl Sender {
     pub(crate) async fn write(
         &mut self,
         mut bytes: &[u8],
-        mut descriptor: Option<OwnedFd>,
+        mut descriptor: Option<&OwnedFd>,
     ) -> io::Result<()> {
         let io = &self.io;
         while !bytes.is_empty() {
-            let n = io
-                .async_io(Interest::WRITABLE, || send(io, bytes, descriptor.as_ref()))
-                .await?;
-            descriptor = None;
-            bytes = &bytes[n..];
+            let sent = io
+                .async_io(Interest::WRITABLE, || send(io, bytes, descriptor))
+                .await;
+            match sent {
+                Ok(n) => {
+                    descriptor = None;
+                    bytes = &bytes[n..];
+                }
+                Err(error) if passes(&error) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+}
+
+/// Whether the kernel may take it later: there are too many descriptors under way, or too little
+/// memory.
+fn passes(error: &io::Error) -> bool {
+    let code = rustix::io::Errno::from_io_error(error);
+    matches!(
+        code,
+        Some(rustix::io::Errno::TOOMANYREFS | rustix::io::Errno::NOBUFS | rustix::io::Errno::NOMEM)
+    )
+}
+
+/// Says that nothing more is sent, unless that is because the other process has gone, which is told
+/// by others.
+pub(crate) fn report(error: &io::Error) {
+    let gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    if !gone.contains(&error.kind()) {
+        tracing::error!(%error, "a channel between primary and worker broke");
     }
 }
 
@@ -229,7 +279,7 @@ fn send(io: &UnixStream, bytes: &[u8], descriptor: Option<&OwnedFd>) -> io::Resu
 fn receive(
     io: &UnixStream,
     buffer: &mut [u8],
-    descriptors: &mut VecDeque<OwnedFd>,
+    descriptors: &mut VecDeque<Option<OwnedFd>>,
 ) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -237,13 +287,12 @@ fn receive(
     let got = recvmsg(io, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = message {
-            descriptors.extend(received);
+            descriptors.extend(received.map(Some));
         }
     }
+    // A call brings the descriptor of one frame at most, so it is this one that was lost.
     if got.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(broken(
-            "a descriptor did not fit; is the limit of open files (ulimit -n) too low?",
-        ));
+        descriptors.push_back(None);
     }
     if descriptors.len() > MAX_UNCLAIMED {
         return Err(broken("descriptors that no frame asked for"));

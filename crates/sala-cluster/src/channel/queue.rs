@@ -123,8 +123,7 @@ impl Queue {
         if waiting.parcels.is_empty() {
             waiting.moved = Instant::now();
         }
-        waiting.bytes += weight;
-        *waiting.shares.entry(source).or_default() += weight;
+        waiting.count(source, weight);
         waiting.parcels.push_back((source, parcel));
         drop(waiting);
         self.filled.notify_one();
@@ -160,6 +159,19 @@ impl Queue {
         }
     }
 
+    /// Puts back at the front what was popped and could not be sent.
+    pub(crate) fn put_back(&self, parcel: Parcel) {
+        let mut waiting = self.lock();
+        waiting.count(0, weight(&parcel));
+        waiting.parcels.push_front((0, parcel));
+    }
+
+    /// Takes everything out: nobody will send it.
+    pub(crate) fn drain(&self) -> Vec<Parcel> {
+        let mut waiting = self.lock();
+        std::iter::from_fn(|| waiting.pop()).collect()
+    }
+
     /// Notes that the other side has taken what was popped.
     pub(crate) fn progressed(&self) {
         self.lock().moved = Instant::now();
@@ -179,6 +191,11 @@ impl Queue {
 }
 
 impl Waiting {
+    fn count(&mut self, source: u32, weight: usize) {
+        self.bytes += weight;
+        *self.shares.entry(source).or_default() += weight;
+    }
+
     fn pop(&mut self) -> Option<Parcel> {
         let (source, parcel) = self.parcels.pop_front()?;
         let weight = weight(&parcel);

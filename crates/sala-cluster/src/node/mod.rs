@@ -1,7 +1,7 @@
 //! What Node.js processes say to each other over the channel of `child_process` and `cluster`, and what
 //! the official cluster adapter and sticky package say over it.
 
-mod v8;
+pub(crate) mod v8;
 mod worker;
 
 use std::io;

@@ -6,8 +6,9 @@ use sala_proto::{Number, Object, Value, wire};
 
 /// How deep values may lie in each other.
 const MAX_DEPTH: usize = 100;
-/// How many bytes of values may be copied because they are referred to more than once.
-const MAX_COPIED: usize = 32 << 20;
+/// How many bytes a message may take beyond those that it has: for values that are referred to more than
+/// once, and for the holes of arrays.
+const MAX_MADE: usize = 32 << 20;
 /// Version 15 of the format, which every Node.js since 16 reads and writes.
 const HEADER: [u8; 2] = [0xff, 0x0f];
 const OLDEST: u8 = 13;
@@ -102,7 +103,7 @@ pub(crate) fn read(bytes: &Bytes) -> Result<Value, Malformed> {
         at: 0,
         seen: Vec::new(),
         refers: memchr::memchr(b'^', bytes).is_some(),
-        budget: MAX_COPIED,
+        budget: MAX_MADE,
     };
     if reader.byte()? != HEADER[0] || !(OLDEST..=HEADER[1]).contains(&reader.byte()?) {
         return Err(Malformed);
@@ -118,7 +119,7 @@ struct Reader<'a> {
     seen: Vec<Option<Value>>,
     /// Whether there may be references at all.
     refers: bool,
-    /// How much may still be copied for them: lists of lists that are referred to twice grow fast.
+    /// How many bytes may still be made of few: lists of lists that are referred to twice grow fast.
     budget: usize,
 }
 
@@ -140,7 +141,7 @@ impl Reader<'_> {
             }
             b'U' => Value::from(i64::from(self.varint()?)),
             b'N' => number(self.double()?),
-            b'S' | b'"' | b'c' => Value::String(self.text_of(tag)?),
+            b'S' | b'"' | b'c' => self.text_of(tag)?.into(),
             _ => return self.object(tag, depth).map(Some),
         }))
     }
@@ -195,7 +196,11 @@ impl Reader<'_> {
     }
 
     fn spend(&mut self, copied: &Value) -> Result<(), Malformed> {
-        self.budget = self.budget.checked_sub(copied.weight()).ok_or(Malformed)?;
+        self.allow(copied.weight())
+    }
+
+    fn allow(&mut self, bytes: usize) -> Result<(), Malformed> {
+        self.budget = self.budget.checked_sub(bytes).ok_or(Malformed)?;
         Ok(())
     }
 
@@ -224,9 +229,10 @@ impl Reader<'_> {
     fn sparse(&mut self, depth: usize) -> Result<Value, Malformed> {
         let len = self.varint()? as usize;
         let members = self.members(b'@', depth)?;
-        if self.varint()? as usize != len || len > self.bytes.len() {
+        if self.varint()? as usize != len {
             return Err(Malformed);
         }
+        self.allow(len.checked_mul(size_of::<Value>()).ok_or(Malformed)?)?;
         let mut items = vec![Value::Null; len];
         for (key, value) in members.iter() {
             if let Some(item) = key.parse().ok().and_then(|at: usize| items.get_mut(at)) {
@@ -398,6 +404,14 @@ mod tests {
     #[test]
     fn hostile_bytes_are_refused_in_bounded_space() {
         let deep = [&[0xff, 15][..], &[b'A', 1].repeat(100_000)].concat();
+        // A thousand arrays of 15,000 holes each, in 12 KB.
+        let hole = b"a\x98\x75@\x00\x98\x75";
+        let holes = [
+            &b"\xff\x0fA\xe8\x07"[..],
+            &hole.repeat(1000),
+            b"$\x00\xe8\x07",
+        ]
+        .concat();
         for bytes in [
             &b""[..],
             b"\xff\x0f",
@@ -411,6 +425,7 @@ mod tests {
             b"\xff\x0f\\\x02",
             b"\xff\x0fB\x01aV",
             &deep,
+            &holes,
         ] {
             assert_eq!(
                 read(&Bytes::copy_from_slice(bytes)),

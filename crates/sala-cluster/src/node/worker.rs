@@ -96,7 +96,7 @@ pub(crate) async fn drive(sender: &mut Sender, queue: &Queue, acks: &Acks) -> io
                 sender.write(&batch, None).await?;
             }
             Some(descriptor) => {
-                sender.write(&parcel.bytes, Some(descriptor)).await?;
+                sender.write(&parcel.bytes, Some(&descriptor)).await?;
                 if tokio::time::timeout(ACK_TIMEOUT, acks.notified())
                     .await
                     .is_err()

@@ -2,16 +2,24 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sala_adapter::recovery::Retention;
+use sala_engine_proto::Network;
 
 use super::error::PrimaryError;
+use super::proxy::Forwarding;
 use super::{Bound, socket_activation};
 use crate::node::Serialization;
-use crate::sticky::{Balance, Network};
+use crate::sticky::{Balance, Prefix};
+
+/// The most workers: each has a prefix of session ids, as has its successor.
+pub(crate) const MAX_WORKERS: usize = Prefix::COUNT as usize / 2 - 1;
+/// How many clients may wait to be accepted; the kernel takes less if `net.core.somaxconn` is less.
+const BACKLOG: i32 = 4096;
 
 /// The process that owns the port, starts the workers and passes connections to them.
 ///
@@ -33,12 +41,14 @@ pub(crate) struct Config {
     pub(crate) node: Vec<(usize, Vec<OsString>)>,
     pub(crate) serialization: Serialization,
     pub(crate) balance: Balance,
+    pub(crate) forwarding: Forwarding,
     pub(crate) grace: Duration,
     pub(crate) spread: Duration,
     pub(crate) start_timeout: Duration,
     pub(crate) hang_timeout: Duration,
     pub(crate) head_timeout: Duration,
     pub(crate) balancers: Vec<Network>,
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) recovery: Option<Retention>,
     pub(crate) queue_bytes: usize,
     pub(crate) control: Option<PathBuf>,
@@ -90,12 +100,14 @@ impl Primary {
                 node: Vec::new(),
                 serialization: Serialization::default(),
                 balance: Balance::default(),
+                forwarding: Forwarding::default(),
                 grace: Duration::from_secs(30),
                 spread: Duration::from_secs(1),
                 start_timeout: Duration::from_secs(60),
                 hang_timeout: Duration::from_secs(30),
                 head_timeout: Duration::from_secs(30),
                 balancers: Vec::new(),
+                trusted_proxies: Vec::new(),
                 recovery: None,
                 queue_bytes: 8 << 20,
                 control: None,
@@ -117,8 +129,10 @@ impl Primary {
     /// The script does what it does under a Node.js primary: `io.adapter(createAdapter())` of
     /// `@socket.io/cluster-adapter`, `setupWorker(io)` of `@socket.io/sticky`, and no `listen()`. The
     /// workers of both kinds share rooms, acknowledgements and everything else that the adapter
-    /// carries. What Node.js workers cannot: connection state recovery, being let go of slowly (they
-    /// get SIGTERM), and being found to hang.
+    /// carries. What Node.js workers cannot: connection state recovery, which their adapter does not
+    /// have. A worker that is to end gets SIGTERM; how it lets go of its clients within the
+    /// [grace](Self::grace) is up to the script. It is taken to hang if the adapter, which says something
+    /// every 5 s, is silent for the [`hang_timeout`](Self::hang_timeout), and for 10 s at least.
     pub fn node_workers<A: AsRef<OsStr>>(
         mut self,
         count: usize,
@@ -166,8 +180,14 @@ impl Primary {
         self
     }
 
-    /// How long a worker that is to end may take, clients and handlers included, before it is
-    /// killed. Default: 30 s.
+    /// How connections reach the workers. Default: they are passed on themselves.
+    pub fn forwarding(mut self, forwarding: Forwarding) -> Self {
+        self.config.forwarding = forwarding;
+        self
+    }
+
+    /// How long a worker that is to end may take for its clients and handlers. Default: 30 s. It is killed
+    /// if it has not ended 10 s later: so long it may take to save their sessions.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace;
         self
@@ -207,6 +227,19 @@ impl Primary {
         self
     }
 
+    /// Proxies in front whose `X-Forwarded-For` is believed: `handshake().address()` is then the
+    /// client's. From anybody else the header is taken out of the request. So list every proxy that
+    /// a request may pass, such as `127.0.0.1` for one on this machine, and no client. Default:
+    /// nobody; then the header is not looked at and stays as it came.
+    ///
+    /// Who a request comes from is what the connection tells, or the
+    /// [PROXY protocol](Self::proxy_protocol) on it. Node.js workers do not look at the header and
+    /// get it as it came.
+    pub fn trusted_proxies(mut self, from: impl IntoIterator<Item = Network>) -> Self {
+        self.config.trusted_proxies.extend(from);
+        self
+    }
+
     /// Keeps lost sessions, and the packets that they may miss, for every worker: a client can come
     /// back to any of them. The servers of the workers need recovery too. Default: off.
     ///
@@ -235,13 +268,17 @@ impl Primary {
     ///
     /// # Errors
     ///
-    /// If an address cannot be listened on, or there is none.
+    /// If an address cannot be listened on, or there is none, or no worker.
     pub fn bind(self) -> Result<Bound, PrimaryError> {
         let Self {
             config,
             addresses,
             mut listeners,
         } = self;
+        let count = config.seats();
+        if !(1..=MAX_WORKERS).contains(&count) {
+            return Err(PrimaryError::Workers { count });
+        }
         for address in addresses {
             listeners.push(listen(&address)?);
         }
@@ -271,6 +308,9 @@ fn listen(address: &str) -> Result<TcpListener, PrimaryError> {
     };
     let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(failed)?.collect();
     let listener = TcpListener::bind(&addresses[..]).map_err(failed)?;
+    rustix::net::listen(&listener, BACKLOG)
+        .map_err(io::Error::from)
+        .map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }

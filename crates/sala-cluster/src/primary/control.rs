@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use super::{PrimaryError, Shared};
 /// The longest order.
 const MAX_ORDER: u64 = 256;
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the listener rests when the process is out of file descriptors.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Listens for orders. A socket that a dead primary left behind is replaced.
 pub(crate) fn bind(path: &Path) -> Result<UnixListener, PrimaryError> {
@@ -23,13 +25,20 @@ pub(crate) fn bind(path: &Path) -> Result<UnixListener, PrimaryError> {
         address: path.display().to_string(),
         source,
     };
-    if std::os::unix::net::UnixStream::connect(path).is_err() {
-        // Nobody answers there; if there is no file, that is fine too.
-        fs::remove_file(path).ok();
+    if is_left_behind(path) {
+        fs::remove_file(path).map_err(failed)?;
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(listener)
+}
+
+/// Whether there is a socket at which nobody answers. Anything else is not ours to remove.
+fn is_left_behind(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    is_socket
+        && std::os::unix::net::UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 pub(crate) async fn serve(shared: Arc<Shared>, listener: UnixListener) {
@@ -42,7 +51,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: UnixListener) {
                     answer(&shared, stream).await.ok();
                 });
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) => {
+                tracing::error!(%error, "orders cannot be taken at the moment");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
@@ -89,10 +101,12 @@ fn status(shared: &Shared) -> String {
         );
     }
     text += &format!(
-        "relayed {} dropped {} malformed {}\nok\n",
+        "relayed {} dropped {} malformed {} unserved {} out-of-files {}\nok\n",
         relay.relayed,
         relay.dropped,
-        relay.malformed + shared.malformed.load(std::sync::atomic::Ordering::Relaxed)
+        relay.malformed + shared.malformed.load(std::sync::atomic::Ordering::Relaxed),
+        shared.unserved.count(),
+        shared.out_of_files.count(),
     );
     text
 }
@@ -118,4 +132,27 @@ pub async fn order(path: &Path, order: &str, mut show: impl FnMut(&str)) -> io::
         io::ErrorKind::UnexpectedEof,
         "the primary ended before it was done",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mistyped `--control` deleted the file that it named.
+    #[tokio::test]
+    async fn only_a_socket_at_which_nobody_answers_is_replaced() {
+        let folder = std::env::temp_dir().join(format!("sala-control-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("control");
+        fs::write(&path, "precious").unwrap();
+        bind(&path).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        fs::remove_file(&path).unwrap();
+
+        let first = bind(&path).unwrap();
+        bind(&path).unwrap_err();
+        drop(first);
+        bind(&path).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

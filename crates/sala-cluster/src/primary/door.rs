@@ -7,21 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Shared;
+use super::proxy::{self, Forwarding};
 use crate::channel::control::Connection;
+use crate::outage::Outage;
 use crate::sticky::{Announced, MAX_LINE, Seen, announced, look};
 
 /// How long the listener rests when the process is out of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How much is read at once.
 const READ: usize = 4 << 10;
+/// What to do when descriptors are used up.
+pub(super) const ADVICE: &str = "is the limit of open files (ulimit -n) too low?";
 /// What a client is told when there is no worker.
 const NO_WORKER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// Accepts until it is dropped.
 pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let failing = Outage::default();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -29,54 +35,71 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             }
             Err(error) if concerns_one(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "accept failed; is the limit of open files (ulimit -n) too low?");
+                if failing.begins() {
+                    tracing::error!(%error, "accept failed; {ADVICE}");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-async fn receive(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+async fn receive(shared: Arc<Shared>, mut stream: TcpStream, peer: SocketAddr) {
     let limit = shared.config.head_timeout;
-    let arrived = tokio::time::timeout(limit, arrive(&shared, &stream, peer)).await;
-    let Ok(Ok((session, connection))) = arrived else {
+    let balancer = shared.is_balancer(peer.ip()).then_some((&*shared, peer));
+    let arrived = tokio::time::timeout(limit, arrive(&mut stream, balancer)).await;
+    let Ok(Ok(arrived)) = arrived else {
         // Slow, gone, or not what a balancer should send.
         return;
     };
+    match shared.config.forwarding {
+        Forwarding::Descriptor => pass(&shared, stream, arrived).await,
+        Forwarding::Proxy => {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY could not be set");
+            }
+            proxy::carry(&shared, stream, peer, arrived).await;
+        }
+    }
+}
+
+async fn pass(shared: &Shared, stream: TcpStream, arrived: Arrived) {
     match stream.into_std() {
         Ok(stream) => {
-            let descriptor = stream.into();
+            let session = arrived.session.as_deref();
             shared
-                .dispatch(session.as_deref(), connection, descriptor)
+                .dispatch(session, arrived.connection, stream.into())
                 .await;
         }
         Err(error) => tracing::error!(%error, "a connection could not be passed on"),
     }
 }
 
-/// Reads until it is known which session the first request belongs to.
-async fn arrive(
-    shared: &Shared,
-    stream: &TcpStream,
-    peer: SocketAddr,
-) -> io::Result<(Option<String>, Connection)> {
+/// A connection of which it is known whose its first request is.
+pub(super) struct Arrived {
+    pub(super) session: Option<String>,
+    pub(super) connection: Connection,
+}
+
+/// Reads until it is known which session the first request belongs to. A connection from a balancer
+/// begins with a header of the PROXY protocol.
+pub(super) async fn arrive<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    balancer: Option<(&Shared, SocketAddr)>,
+) -> io::Result<Arrived> {
     let mut read = BytesMut::with_capacity(READ);
-    let mut announces = shared.is_balancer(peer.ip());
+    let mut balancer = balancer;
     let mut remote = None;
     loop {
-        stream.readable().await?;
-        match stream.try_read_buf(&mut read) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error),
+        if stream.read_buf(&mut read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if announces {
+        if let Some((shared, peer)) = balancer {
             match announced(&read) {
                 Announced::Partial => {}
                 Announced::Client(client, len) => {
                     remote = client;
-                    announces = false;
+                    balancer = None;
                     let _header = read.split_to(len);
                 }
                 Announced::Malformed => {
@@ -85,16 +108,20 @@ async fn arrive(
                 }
             }
         }
-        if !announces
+        if balancer.is_none()
             && !read.is_empty()
             && let Seen::Session(session) = look(&read)
         {
             let connection = Connection {
                 remote,
+                secure: false,
                 read: read.freeze(),
                 newcomer: session.is_none(),
             };
-            return Ok((session, connection));
+            return Ok(Arrived {
+                session,
+                connection,
+            });
         }
         read.reserve(READ.min(MAX_LINE));
     }

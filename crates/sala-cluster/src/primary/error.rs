@@ -3,12 +3,19 @@
 use std::fmt;
 use std::io;
 
+use super::config::MAX_WORKERS;
+
 /// What went wrong in a primary.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PrimaryError {
     /// There is nothing to listen on.
     NoAddress,
+    /// There are no workers, or more than there can be.
+    Workers {
+        /// How many there were to be.
+        count: usize,
+    },
     /// An address cannot be listened on.
     Listen {
         /// As it was given.
@@ -30,7 +37,8 @@ pub enum PrimaryError {
         /// How the last one ended.
         last: String,
     },
-    /// On the way out, workers had to be killed because they did not end within the grace period.
+    /// On the way out, workers had to be killed: they did not end within the grace period, or the
+    /// primary was told a second time to end.
     Killed {
         /// How many.
         workers: usize,
@@ -43,6 +51,10 @@ impl fmt::Display for PrimaryError {
             Self::NoAddress => f.write_str(
                 "there is no address to listen on: name one, or start with systemd's socket activation",
             ),
+            Self::Workers { count } => write!(
+                f,
+                "the number of workers must be from 1 to {MAX_WORKERS}, not {count}"
+            ),
             Self::Listen { address, .. } => write!(f, "cannot listen on {address}"),
             Self::System { what, .. } => f.write_str(what),
             Self::WorkersDie { deaths, last } => write!(
@@ -52,7 +64,7 @@ impl fmt::Display for PrimaryError {
             ),
             Self::Killed { workers } => write!(
                 f,
-                "{workers} workers had to be killed: they did not end within the grace period"
+                "{workers} workers had to be killed: they had not ended by themselves"
             ),
         }
     }

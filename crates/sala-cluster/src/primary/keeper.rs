@@ -10,15 +10,22 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Shared;
-use super::process::{Link, Phase};
+use super::door::refuse;
+use super::process::{Death, Link, Phase};
 use super::relay::Route;
 use crate::channel::control::{Connection, ToPrimary, ToWorker};
-use crate::channel::{Frame, Receiver};
+use crate::channel::{Frame, NoDescriptor, Receiver};
 use crate::node::{Acks, Heard, Node, Said};
 use crate::sticky::{Seen, look};
+
+/// The least silence after which a Node.js worker is taken to hang: the `heartbeatTimeout` of its adapter.
+const NODE_HANG_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long what a dead worker had sent may take to reach the others.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Listens to a worker until it ends, and ends it if it hangs.
 pub(super) struct Keeper {
@@ -27,6 +34,7 @@ pub(super) struct Keeper {
     phases: watch::Sender<Phase>,
     ear: Ear,
     started: Instant,
+    ready: Option<Instant>,
     /// When it last said anything.
     heard: Instant,
     malformed: u64,
@@ -34,7 +42,10 @@ pub(super) struct Keeper {
 
 /// In which language a worker speaks.
 pub(super) enum Ear {
-    Sala,
+    Sala {
+        /// Carries its messages, and ends when it has.
+        bus: JoinHandle<()>,
+    },
     Node {
         node: Node,
         acks: Acks,
@@ -52,7 +63,7 @@ impl Ear {
     /// What comes next; `None` when the channel has ended. Cancel safe.
     async fn hear(&self, receiver: &mut Receiver) -> io::Result<Option<Word>> {
         Ok(match self {
-            Self::Sala => receiver.recv().await?.map(Word::Frame),
+            Self::Sala { .. } => receiver.recv().await?.map(Word::Frame),
             Self::Node { node, .. } => node.hear(receiver).await?.map(Word::Node),
         })
     }
@@ -72,6 +83,7 @@ impl Keeper {
             phases,
             ear,
             started: now,
+            ready: None,
             heard: now,
             malformed: 0,
         }
@@ -111,6 +123,16 @@ impl Keeper {
             self.take(word, &mut receiver).await;
         }
         self.end(status.unwrap_or_default());
+        self.last_words().await;
+        self.shared.relay.detach(self.link.id);
+    }
+
+    /// What it sent to the others before it ended is carried before they are told that it has gone:
+    /// otherwise it would seem to have come back.
+    async fn last_words(&mut self) {
+        if let Ear::Sala { bus } = &mut self.ear {
+            tokio::time::timeout(LAST_WORDS, bus).await.ok();
+        }
     }
 
     async fn take(&mut self, word: Word, receiver: &mut Receiver) {
@@ -145,7 +167,7 @@ impl Keeper {
     }
 
     /// The worker can serve.
-    fn ready(&self) {
+    fn ready(&mut self) {
         let first = self.phases.send_if_modified(|phase| {
             let first = *phase == Phase::Starting;
             if first {
@@ -154,6 +176,7 @@ impl Keeper {
             first
         });
         if first {
+            self.ready = Some(Instant::now());
             let link = &self.link;
             tracing::info!(worker = link.id, pid = link.pid, "worker is ready");
             self.shared.table.add(Arc::clone(link));
@@ -164,13 +187,31 @@ impl Keeper {
         let link = &self.link;
         self.shared.table.remove(link.id);
         link.control.close();
-        self.shared.relay.detach(link.id);
+        self.hand_over();
         if link.leaving.load(Ordering::Acquire) {
             tracing::info!(worker = link.id, pid = link.pid, %status, "worker has ended");
         } else {
             tracing::error!(worker = link.id, seat = link.seat + 1, pid = link.pid, %status, "worker died");
         }
-        self.phases.send_replace(Phase::Gone(status));
+        let served = self.ready.map_or(Duration::ZERO, |ready| ready.elapsed());
+        self.phases
+            .send_replace(Phase::Gone(Death { status, served }));
+    }
+
+    /// Sends connections that still waited for the worker to the others.
+    fn hand_over(&self) {
+        for parcel in self.link.control.drain() {
+            let Some(descriptor) = parcel.descriptor else {
+                continue;
+            };
+            match ToWorker::connection(&parcel.bytes) {
+                Some(connection) if self.link.node.is_none() => {
+                    self.dispatch(connection, descriptor);
+                }
+                // What is written for Node.js is not read back.
+                _ => drop(tokio::spawn(refuse(descriptor))),
+            }
+        }
     }
 
     fn take_frame(&mut self, frame: Frame, receiver: &mut Receiver) {
@@ -184,22 +225,23 @@ impl Keeper {
                 table.report(self.link.id, sessions.into(), newcomers);
             }
             Ok(ToPrimary::PassOn(connection)) => match receiver.take_descriptor() {
-                Some(descriptor) => self.pass_on(connection, descriptor),
-                None => self.malformed(),
+                Ok(descriptor) => self.dispatch(connection, descriptor),
+                Err(NoDescriptor::OutOfFiles) => self.shared.out_of_files(),
+                Err(NoDescriptor::Missing) => self.malformed(),
             },
             Ok(ToPrimary::Pong) => {
-                if *self.phases.borrow() == Phase::Ready
-                    && !self.link.leaving.load(Ordering::Acquire)
-                {
+                if *self.phases.borrow() == Phase::Ready {
                     self.shared.table.set_open(self.link.id, true);
                 }
             }
+            // The primary decides how long it may take, as if it had asked itself.
+            Ok(ToPrimary::Leaving) => self.link.leave(&self.shared),
             Err(_) => self.malformed(),
         }
     }
 
-    /// A connection whose next request is for another worker.
-    fn pass_on(&self, connection: Connection, descriptor: OwnedFd) {
+    /// Sends a connection to whom its next request is for.
+    fn dispatch(&self, connection: Connection, descriptor: OwnedFd) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let session = match look(&connection.read) {
@@ -238,24 +280,29 @@ impl Keeper {
             );
             return true;
         }
-        if link.node.is_some() {
-            // Nobody answers there: what Node.js does with unknown messages is up to the script.
-            return false;
-        }
-        if !starting && silent > config.hang_timeout {
+        let patience = match &self.ear {
+            Ear::Sala { .. } => config.hang_timeout,
+            // Nobody answers there, but the adapter says something every 5 s.
+            Ear::Node { route, .. } if route.has_members() => {
+                config.hang_timeout.max(NODE_HANG_TIMEOUT)
+            }
+            Ear::Node { .. } => return false,
+        };
+        if !starting && silent > patience {
             tracing::error!(
                 worker = link.id,
                 pid = link.pid,
-                "worker hangs: it did not answer for {:?}; it is killed",
-                config.hang_timeout
+                "worker hangs: it said nothing for {patience:?}; it is killed"
             );
             return true;
         }
-        if !starting && silent > config.hang_timeout / 3 {
-            self.shared.table.set_open(link.id, false);
+        if link.node.is_none() {
+            if !starting && silent > patience / 3 {
+                self.shared.table.set_open(link.id, false);
+            }
+            // No room means that it hangs.
+            link.control.push(ToWorker::Ping.encode().into()).ok();
         }
-        // No room means that it hangs.
-        link.control.push(ToWorker::Ping.encode().into()).ok();
         false
     }
 

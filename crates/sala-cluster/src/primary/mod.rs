@@ -7,6 +7,7 @@ mod error;
 mod keeper;
 mod log;
 mod process;
+mod proxy;
 mod relay;
 mod seat;
 mod table;
@@ -14,22 +15,25 @@ mod table;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::config::Config;
 pub use self::config::Primary;
 pub use self::control::order;
 pub use self::error::PrimaryError;
 pub(crate) use self::process::WORKER;
+pub use self::proxy::{Entrance, Forwarding, UnknownForwarding};
 use self::relay::Relay;
 use self::seat::Order;
 use self::table::Table;
 use crate::channel::control::Connection;
+use crate::files;
+use crate::outage::Outage;
 use crate::sticky::Prefix;
 
 /// How many workers in a row may die right after their start before the primary gives up, if none
@@ -58,9 +62,13 @@ pub(crate) struct Shared {
     /// How many workers have been started.
     started: AtomicU32,
     malformed: AtomicU64,
-    refused_balancer: AtomicBool,
+    refused_balancer: Outage,
+    /// Connections between whose ends the primary stands hold a receiver.
+    carrying: watch::Sender<()>,
     /// Connections that nobody could take.
-    unserved: AtomicU64,
+    unserved: Outage,
+    /// Connections that a worker passed on and that did not fit.
+    out_of_files: Outage,
     failed: mpsc::Sender<PrimaryError>,
     reload: mpsc::Sender<Reload>,
     /// Prefixes given out, also to workers that are not ready yet.
@@ -85,8 +93,10 @@ impl Bound {
             config,
             started: AtomicU32::new(0),
             malformed: AtomicU64::new(0),
-            refused_balancer: AtomicBool::new(false),
-            unserved: AtomicU64::new(0),
+            refused_balancer: Outage::default(),
+            carrying: watch::Sender::new(()),
+            unserved: Outage::default(),
+            out_of_files: Outage::default(),
             failed,
             reload,
             prefixes: Mutex::new(0),
@@ -104,6 +114,14 @@ impl Bound {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Another way in, for connections that are no plain TCP connections, such as TLS streams.
+    #[must_use]
+    pub fn entrance(&self) -> Entrance {
+        Entrance {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Runs the workers until SIGTERM or SIGINT, then lets them end. SIGHUP replaces them one by
@@ -125,6 +143,7 @@ impl Bound {
         } = self;
         let system = |what| move |source| PrimaryError::System { what, source };
         let handle = |kind| signal(kind).map_err(system("signals cannot be listened to"));
+        files::raise_limit();
         let mut terminate = handle(SignalKind::terminate())?;
         let mut interrupt = handle(SignalKind::interrupt())?;
         let hangup = handle(SignalKind::hangup())?;
@@ -164,6 +183,7 @@ impl Bound {
             },
         };
         drop(tasks);
+        proxy::last_words(&shared).await;
         if let Some(path) = &shared.config.control {
             // If somebody took it away already, all the better.
             std::fs::remove_file(path).ok();
@@ -222,14 +242,19 @@ impl Seats {
 
     /// Kills all workers. Returns how many there were.
     async fn kill(&self) -> usize {
+        let mut answers = Vec::new();
         for seat in &self.orders {
+            let (done, answer) = oneshot::channel();
             // A seat that has ended has no worker.
-            seat.send(Order::Kill).await.ok();
+            if seat.send(Order::Kill(done)).await.is_ok() {
+                answers.push(answer);
+            }
         }
-        for seat in &self.orders {
-            seat.closed().await;
+        let mut killed = 0;
+        for answer in answers {
+            killed += usize::from(answer.await == Ok(true));
         }
-        self.orders.len()
+        killed
     }
 }
 
@@ -322,7 +347,7 @@ impl Shared {
     /// Sends a connection to whom it belongs, or refuses it.
     async fn dispatch(&self, session: Option<&str>, connection: Connection, descriptor: OwnedFd) {
         if let Err(descriptor) = self.table.dispatch(session, connection, descriptor).await {
-            if self.unserved.fetch_add(1, Ordering::Relaxed) == 0 {
+            if self.unserved.begins() {
                 tracing::error!("no worker takes connections; clients are answered 503");
             }
             door::refuse(descriptor).await;
@@ -334,8 +359,16 @@ impl Shared {
     }
 
     fn refused_balancer(&self, peer: SocketAddr) {
-        if !self.refused_balancer.swap(true, Ordering::Relaxed) {
+        if self.refused_balancer.begins() {
             tracing::error!(%peer, "a connection from a balancer has no PROXY header; is `send-proxy` on there?");
+        }
+    }
+
+    fn out_of_files(&self) {
+        if self.out_of_files.begins() {
+            tracing::error!(
+                "a connection was lost: the primary has as many open files as it may have (ulimit -n)"
+            );
         }
     }
 

@@ -12,19 +12,19 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use super::keeper::{Ear, Keeper};
 use super::{Shared, relay};
-use crate::channel::control::{Connection, ToWorker};
+use crate::channel::control::{Connection, ToWorker, Welcome};
 use crate::channel::{self, Parcel, Queue, Sender};
 use crate::node::{self, Acks, Node, Serialization};
 use crate::sticky::Prefix;
 
 /// What may wait for a worker: connections, at some hundred bytes each.
 const CONTROL_BYTES: usize = 8 << 20;
-/// How much longer than the grace period a worker may take to end.
-const AFTER_GRACE: Duration = Duration::from_secs(2);
+/// How much longer than the grace period a worker may take to end: when its clients have gone, it saves
+/// their sessions, which takes a while on a machine that is busy with them.
+const AFTER_GRACE: Duration = Duration::from_secs(10);
 /// The environment variable that tells a process that it is a worker, and which.
 pub(crate) const WORKER: &str = "SALA_WORKER";
 
@@ -44,6 +44,21 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// A worker without a process.
+    #[cfg(test)]
+    pub(crate) fn fake(id: u32, control: Queue) -> Self {
+        Self {
+            id,
+            seat: id as usize,
+            prefix: Prefix::new(id).expect("below the count"),
+            pid: 0,
+            control: Arc::new(control),
+            node: None,
+            kill: Notify::new(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
     /// A connection as the worker wants it.
     pub(crate) fn parcel(&self, connection: &Connection, descriptor: OwnedFd) -> Parcel {
         let frame = match self.node {
@@ -51,6 +66,21 @@ impl Link {
             Some(form) => node::connection(form, connection),
         };
         Parcel::with(frame, descriptor)
+    }
+
+    /// Asks the worker to let go of its clients and end.
+    pub(super) fn leave(&self, shared: &Shared) {
+        self.leaving.store(true, Ordering::Release);
+        shared.table.set_open(self.id, false);
+        let leave = ToWorker::Leave {
+            grace: shared.config.grace,
+            spread: shared.config.spread,
+        };
+        match self.node {
+            // If there is no room it hangs, and is killed for that.
+            None => drop(self.control.push(leave.encode().into())),
+            Some(_) => self.signal(Signal::TERM),
+        }
     }
 
     /// Sends a signal to the worker.
@@ -67,14 +97,21 @@ impl Link {
 pub(crate) enum Phase {
     Starting,
     Ready,
-    Gone(ExitStatus),
+    Gone(Death),
+}
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Death {
+    pub(crate) status: ExitStatus,
+    /// How long it had been ready.
+    pub(crate) served: Duration,
 }
 
 /// A worker, as its seat sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) link: Arc<Link>,
-    pub(crate) started: Instant,
     phase: watch::Receiver<Phase>,
 }
 
@@ -108,11 +145,7 @@ impl Process {
             pid = link.pid,
             "worker started"
         );
-        Ok(Self {
-            link,
-            started: Instant::now(),
-            phase,
-        })
+        Ok(Self { link, phase })
     }
 
     /// Resolves when the worker is ready (true) or has ended before that.
@@ -122,10 +155,10 @@ impl Process {
     }
 
     /// Resolves when the worker has ended.
-    pub(crate) async fn gone(&mut self) -> Option<ExitStatus> {
+    pub(crate) async fn gone(&mut self) -> Option<Death> {
         let gone = |phase: &Phase| matches!(phase, Phase::Gone(_));
         match self.phase.wait_for(gone).await.as_deref() {
-            Ok(Phase::Gone(status)) => Some(*status),
+            Ok(Phase::Gone(death)) => Some(*death),
             _ => None,
         }
     }
@@ -134,18 +167,8 @@ impl Process {
     /// ended by itself.
     pub(crate) async fn retire(&mut self, shared: &Shared) -> bool {
         let link = Arc::clone(&self.link);
-        link.leaving.store(true, Ordering::Release);
-        shared.table.set_open(link.id, false);
         let config = &shared.config;
-        let leave = ToWorker::Leave {
-            grace: config.grace,
-            spread: config.spread,
-        };
-        match link.node {
-            // If there is no room it hangs, and is killed below.
-            None => drop(link.control.push(leave.encode().into())),
-            Some(_) => link.signal(Signal::TERM),
-        }
+        link.leave(shared);
         let limit = config.grace + AFTER_GRACE;
         if tokio::time::timeout(limit, self.gone()).await.is_ok() {
             return true;
@@ -171,18 +194,22 @@ impl Process {
 fn welcome(shared: &Shared, link: &Arc<Link>, mut sender: Sender) -> io::Result<Ear> {
     let (bus, far_bus) = StdUnixStream::pair()?;
     bus.set_nonblocking(true)?;
-    let welcome = ToWorker::Welcome {
+    let welcome = ToWorker::Welcome(Welcome {
         prefix: link.prefix,
         recovery: shared.relay.keeps_log(),
-    };
+        trusted_proxies: shared.config.trusted_proxies.clone(),
+    });
     // The queue is empty and open.
     let parcel = Parcel::with(welcome.encode(), far_bus.into());
     link.control.push(parcel).ok();
-    relay::attach(&shared.relay, link.id, UnixStream::from_std(bus)?);
+    let broken = {
+        let link = Arc::clone(link);
+        move || link.kill.notify_one()
+    };
+    let bus = relay::attach(&shared.relay, link.id, UnixStream::from_std(bus)?, broken);
     let link = Arc::clone(link);
-    // An error means that the worker has gone, which its exit tells.
-    tokio::spawn(async move { sender.drive(&link.control).await.ok() });
-    Ok(Ear::Sala)
+    tokio::spawn(async move { sender.drive(&link.control).await });
+    Ok(Ear::Sala { bus })
 }
 
 fn welcome_node(shared: &Shared, link: &Arc<Link>, mut sender: Sender, form: Serialization) -> Ear {
@@ -191,8 +218,11 @@ fn welcome_node(shared: &Shared, link: &Arc<Link>, mut sender: Sender, form: Ser
     let route = shared.relay.add_node(link.id, Arc::clone(&queue), form);
     tokio::spawn({
         let acks = Arc::clone(&acks);
-        // As above.
-        async move { node::drive(&mut sender, &queue, &acks).await.ok() }
+        async move {
+            if let Err(error) = node::drive(&mut sender, &queue, &acks).await {
+                channel::report(&error);
+            }
+        }
     });
     Ear::Node {
         node: Node::new(form),

@@ -11,12 +11,14 @@ use sala_adapter::recovery::Retention;
 use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use super::log::Log;
-use crate::channel::bus::{Downstream, Publish, Upstream};
+use crate::channel::bus::{Answer, Downstream, Publish, Upstream};
 use crate::channel::wire::Text;
-use crate::channel::{self, Queue, Receiver, Refusal};
+use crate::channel::{self, HEAD, MAX_FRAME, Queue, Receiver, Refusal};
 use crate::node::{self, Serialization};
+use crate::outage::Outage;
 use crate::worker::NOTHING;
 
 /// How long a worker that takes nothing is waited for before messages for it are dropped.
@@ -37,7 +39,8 @@ pub(crate) struct Relay {
     nobody: Notify,
     relayed: AtomicU64,
     dropped: AtomicU64,
-    malformed: AtomicU64,
+    malformed: Outage,
+    unsendable: Outage,
 }
 
 /// One worker on the bus.
@@ -73,7 +76,8 @@ impl Relay {
             nobody: Notify::new(),
             relayed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
-            malformed: AtomicU64::new(0),
+            malformed: Outage::default(),
+            unsendable: Outage::default(),
         }
     }
 
@@ -85,7 +89,7 @@ impl Relay {
         RelayStats {
             relayed: self.relayed.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
-            malformed: self.malformed.load(Relaxed),
+            malformed: self.malformed.count(),
         }
     }
 
@@ -123,9 +127,12 @@ impl Relay {
             for (server, namespace) in lock(&route.members).drain() {
                 let body = farewell(server.as_str(), namespace.as_str());
                 let mut message = Outgoing::new(id, body.into(), "".into());
-                for other in others.iter().filter(|other| other.is_open()) {
-                    message.put(other);
-                }
+                let open: Vec<_> = others
+                    .iter()
+                    .filter(|other| other.is_open())
+                    .cloned()
+                    .collect();
+                self.send(&mut message, &open, &[]);
             }
         }
         if others.is_empty() {
@@ -155,7 +162,13 @@ impl Relay {
                     return;
                 }
                 let answer = Log::answer(self.log.as_ref(), ask);
-                let frame = Downstream::Answer { number, answer }.encode();
+                let mut frame = Downstream::Answer { number, answer }.encode();
+                if frame.len() > HEAD + MAX_FRAME {
+                    // More was missed than can be told: the client begins anew.
+                    self.unsendable(from);
+                    let answer = Answer::Unknown;
+                    frame = Downstream::Answer { number, answer }.encode();
+                }
                 from.queue.put(from.id, frame.into());
             }
         }
@@ -163,23 +176,22 @@ impl Relay {
 
     pub(crate) async fn publish(&self, from: &Route, publish: Publish) {
         from.note(&publish);
-        let mut to = Vec::new();
-        for route in self.recipients(from, &publish) {
-            match route.queue.room(from.id, self.share, PATIENCE).await {
-                Ok(()) => to.push(route),
-                Err(Refusal::Closed) => {}
-                Err(Refusal::Full) => self.lose(&route),
-            }
-        }
-        self.relayed.fetch_add(to.len() as u64, Relaxed);
+        let left_out = self.wait_for_room(from, &publish).await;
         let Some(logged) = &publish.logged else {
+            let Some(to) = self.recipients(from, &publish) else {
+                return self.too_late();
+            };
             let mut message = Outgoing::new(from.id, publish.body, "".into());
             message.recipient = publish.recipient;
-            to.iter().for_each(|route| message.put(route));
+            self.send(&mut message, &to, &left_out);
             return;
         };
-        // While the log is held, all queues get its order.
+        // While the log is held, all queues get its order. Who they are is decided now: a worker that
+        // came while others were waited for may have asked what its clients missed before this.
         let mut log = self.log.as_ref().map(lock);
+        let Some(to) = self.recipients(from, &publish) else {
+            return self.too_late();
+        };
         let offset = match &mut log {
             Some(log) if publish.kind != NOTHING => log.append(&publish, logged),
             _ => "".into(),
@@ -189,27 +201,63 @@ impl Relay {
             offset: offset.clone(),
         };
         let mut message = Outgoing::new(from.id, publish.body, offset);
-        to.iter().for_each(|route| message.put(route));
+        self.send(&mut message, &to, &left_out);
         if from.node.is_none() {
             from.queue.put(from.id, sent.encode().into());
         }
     }
 
-    /// Everybody else, or whoever asked. A server that is not known may be anywhere.
-    fn recipients(&self, from: &Route, publish: &Publish) -> Vec<Arc<Route>> {
-        if publish.kind == NOTHING {
-            return Vec::new();
+    /// Slows a worker down that sends more than others take. Returns those that take nothing.
+    async fn wait_for_room(&self, from: &Route, publish: &Publish) -> Vec<u32> {
+        let mut left_out = Vec::new();
+        for route in self.recipients(from, publish).unwrap_or_default() {
+            match route.queue.room(from.id, self.share, PATIENCE).await {
+                Ok(()) | Err(Refusal::Closed) => {}
+                Err(Refusal::Full) => {
+                    self.lose(&route);
+                    left_out.push(route.id);
+                }
+            }
         }
+        left_out
+    }
+
+    fn send(&self, message: &mut Outgoing, to: &[Arc<Route>], left_out: &[u32]) {
+        for route in to.iter().filter(|route| !left_out.contains(&route.id)) {
+            match message.put(route) {
+                Ok(()) => drop(self.relayed.fetch_add(1, Relaxed)),
+                Err(Unsendable) => {
+                    route.lost.fetch_add(1, Relaxed);
+                    self.unsendable(route);
+                }
+            }
+        }
+    }
+
+    /// Everybody else, or whoever asked. A server that is not known may be anywhere. `None` if the
+    /// sender has been taken off the bus: the others were told that it has gone.
+    fn recipients(&self, from: &Route, publish: &Publish) -> Option<Vec<Arc<Route>>> {
         let others = |route: &&Arc<Route>| route.id != from.id && route.is_open();
         let routes = lock(&self.routes);
+        if !routes.iter().any(|route| route.id == from.id) {
+            return None;
+        }
+        if publish.kind == NOTHING {
+            return Some(Vec::new());
+        }
         if !publish.recipient.is_empty() {
             let member = (publish.recipient.clone(), publish.namespace.clone());
             let mut all = routes.iter().filter(others);
             if let Some(route) = all.find(|route| lock(&route.members).contains(&member)) {
-                return vec![Arc::clone(route)];
+                return Some(vec![Arc::clone(route)]);
             }
         }
-        routes.iter().filter(others).cloned().collect()
+        Some(routes.iter().filter(others).cloned().collect())
+    }
+
+    /// A worker that has gone had sent more than could be carried by now.
+    fn too_late(&self) {
+        self.dropped.fetch_add(1, Relaxed);
     }
 
     /// A message is dropped for a worker.
@@ -223,8 +271,19 @@ impl Relay {
         }
     }
 
+    /// A message is too long for a frame, or cannot be told to a worker that runs Node.js.
+    fn unsendable(&self, route: &Route) {
+        self.dropped.fetch_add(1, Relaxed);
+        if self.unsendable.begins() {
+            tracing::error!(
+                worker = route.id,
+                "a message is longer than 63 MiB, or cannot be told to a worker that runs Node.js; it is dropped"
+            );
+        }
+    }
+
     pub(crate) fn count_malformed(&self, route: &Route) {
-        if self.malformed.fetch_add(1, Relaxed) == 0 {
+        if self.malformed.begins() {
             tracing::error!(
                 worker = route.id,
                 "worker sent a message that makes no sense; is it built with another version?"
@@ -233,24 +292,28 @@ impl Relay {
     }
 }
 
-/// Puts a worker on the bus and carries what it says until it ends.
-pub(crate) fn attach(relay: &Arc<Relay>, id: u32, bus: UnixStream) {
+/// Puts a worker on the bus. The task carries what it says, and ends with it. If the bus breaks
+/// before that, the worker is of no more use to the others, and `broken` is called.
+pub(crate) fn attach(
+    relay: &Arc<Relay>,
+    id: u32,
+    bus: UnixStream,
+    broken: impl FnOnce() + Send + 'static,
+) -> JoinHandle<()> {
     let route = relay.add(id, Arc::new(Queue::new(usize::MAX)), None);
     let (mut sender, receiver) = channel::split(bus);
     tokio::spawn({
         let route = Arc::clone(&route);
-        // An error means that the worker has gone, which its exit tells.
-        async move { sender.drive(&route.queue).await.ok() }
+        async move { sender.drive(&route.queue).await }
     });
     let relay = Arc::clone(relay);
     tokio::spawn(async move {
         if let Err(error) = listen(&relay, &route, receiver).await {
             relay.count_malformed(&route);
-            tracing::error!(worker = id, %error, "worker broke the bus; it gets no more messages");
-            route.open.store(false, Relaxed);
-            route.queue.close();
+            tracing::error!(worker = id, %error, "worker broke the bus; it is killed");
+            broken();
         }
-    });
+    })
 }
 
 async fn listen(relay: &Relay, route: &Route, mut receiver: Receiver) -> io::Result<()> {
@@ -266,6 +329,11 @@ async fn listen(relay: &Relay, route: &Route, mut receiver: Receiver) -> io::Res
 impl Route {
     fn is_open(&self) -> bool {
         self.open.load(Relaxed)
+    }
+
+    /// Whether any server of this worker has been heard and has not left.
+    pub(crate) fn has_members(&self) -> bool {
+        !lock(&self.members).is_empty()
     }
 
     /// Puts a message in, behind a note on those that were dropped before.
@@ -294,6 +362,10 @@ impl Route {
     }
 }
 
+/// A message that no frame can carry.
+#[derive(Debug)]
+struct Unsendable;
+
 /// A message on its way to several workers, encoded once for each kind of them.
 struct Outgoing {
     from: u32,
@@ -316,15 +388,16 @@ impl Outgoing {
         }
     }
 
-    fn put(&mut self, route: &Route) {
+    fn put(&mut self, route: &Route) -> Result<(), Unsendable> {
         let frame = match route.node {
             None => self.native(),
-            Some(form) => match self.for_node(form) {
-                Ok(frame) => frame,
-                Err(_) => return tracing::error!("a message cannot be told to Node.js workers"),
-            },
+            Some(form) => self.for_node(form).map_err(|_| Unsendable)?,
         };
+        if frame.len() > HEAD + MAX_FRAME {
+            return Err(Unsendable);
+        }
         route.put(self.from, frame);
+        Ok(())
     }
 
     fn native(&mut self) -> Bytes {
@@ -356,3 +429,6 @@ fn farewell(server: &str, namespace: &str) -> String {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

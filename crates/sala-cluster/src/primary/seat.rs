@@ -1,6 +1,5 @@
 //! A seat: the place of a worker, which is filled again when it dies, and changed on a reload.
 
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::Shared;
-use super::process::Process;
+use super::process::{Death, Process};
 
-/// A worker that lives shorter than this, or dies before it is ready, died at once.
+/// A worker that serves for less than this, or dies before it is ready, died at once.
 const INSTANT: Duration = Duration::from_secs(5);
 /// The pause after the first such death; it doubles from death to death.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -23,8 +22,17 @@ pub(crate) enum Order {
     Replace(oneshot::Sender<Result<(), String>>),
     /// Retire the worker and end. Answered with whether it ended by itself.
     Leave(oneshot::Sender<bool>),
-    /// Kill the worker; the seat ends too.
-    Kill,
+    /// Kill the worker; the seat ends too. Answered with whether there was one.
+    Kill(oneshot::Sender<bool>),
+}
+
+/// Why a reload stops when the primary is told to end.
+const ENDING: &str = "the primary was told to end";
+
+/// Kills a worker and waits for its end.
+async fn end(mut worker: Process) {
+    worker.kill();
+    worker.gone().await;
 }
 
 /// Keeps a seat filled until it is told to leave.
@@ -63,8 +71,8 @@ impl Seat {
         };
         tokio::select! {
             biased;
-            status = worker.gone() => {
-                self.died(status);
+            death = worker.gone() => {
+                self.died(death);
                 true
             }
             order = orders.recv() => self.obey(order, orders).await,
@@ -82,14 +90,12 @@ impl Seat {
         }
     }
 
-    fn died(&mut self, status: Option<ExitStatus>) {
-        let Some(worker) = self.worker.take() else {
-            return;
-        };
-        if worker.started.elapsed() >= INSTANT {
+    fn died(&mut self, death: Option<Death>) {
+        self.worker = None;
+        if death.is_some_and(|death| death.served >= INSTANT) {
             self.deaths = 0;
         }
-        let status = status.map_or_else(|| "unknown status".into(), |status| status.to_string());
+        let status = death.map_or_else(|| "unknown status".into(), |it| it.status.to_string());
         self.failed(format!("the last one ended with {status}"));
     }
 
@@ -119,7 +125,11 @@ impl Seat {
                 done.send(true).ok();
                 false
             }
-            Some(Order::Kill) | None => false,
+            Some(Order::Kill(done)) => {
+                done.send(false).ok();
+                false
+            }
+            None => false,
         }
     }
 
@@ -129,19 +139,46 @@ impl Seat {
                 return self.replace(done, orders).await;
             }
             Some(Order::Leave(done)) => {
-                if let Some(mut worker) = self.worker.take() {
-                    let shared = Arc::clone(&self.shared);
-                    done.send(worker.retire(&shared).await).ok();
+                if let Some(worker) = self.worker.take() {
+                    done.send(self.retire(worker, orders).await).ok();
                 }
             }
-            Some(Order::Kill) | None => {
-                if let Some(mut worker) = self.worker.take() {
-                    worker.kill();
-                    worker.gone().await;
+            Some(Order::Kill(done)) => {
+                if let Some(worker) = self.worker.take() {
+                    end(worker).await;
+                    done.send(true).ok();
+                }
+            }
+            None => {
+                if let Some(worker) = self.worker.take() {
+                    end(worker).await;
                 }
             }
         }
         false
+    }
+
+    /// Lets the worker end, unless it is to be killed meanwhile. Returns whether it ended by itself.
+    async fn retire(&self, mut worker: Process, orders: &mut mpsc::Receiver<Order>) -> bool {
+        loop {
+            let order = tokio::select! {
+                ended = worker.retire(&self.shared) => return ended,
+                order = orders.recv() => order,
+            };
+            match order {
+                Some(Order::Replace(done)) => drop(done.send(Err(ENDING.into()))),
+                Some(Order::Leave(_)) => {}
+                Some(Order::Kill(done)) => {
+                    end(worker).await;
+                    done.send(true).ok();
+                    return false;
+                }
+                None => {
+                    end(worker).await;
+                    return false;
+                }
+            }
+        }
     }
 
     /// Starts a successor; once it is ready, the old worker retires while the seat goes on.
@@ -163,13 +200,13 @@ impl Seat {
             // Only an end can come while a reload is going on.
             order = orders.recv() => {
                 successor.kill();
-                done.send(Err("the primary was told to end".into())).ok();
+                done.send(Err(ENDING.into())).ok();
                 return Box::pin(self.obey(order, orders)).await;
             }
         };
         if !ready {
-            let status = successor.gone().await;
-            let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+            let death = successor.gone().await;
+            let status = death.map_or_else(String::new, |death| format!(" ({})", death.status));
             let why =
                 format!("the successor ended before it was ready{status}; the old worker stays");
             done.send(Err(why)).ok();

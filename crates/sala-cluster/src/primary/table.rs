@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::process::Link;
+use crate::channel::Refusal;
 use crate::channel::control::Connection;
 use crate::sticky::{Balance, Prefix};
 
@@ -76,8 +78,8 @@ impl Table {
             .workers
             .partition_point(|entry| (entry.link.seat, entry.link.id) < (link.seat, link.id));
         let entry = Entry {
+            open: !link.leaving.load(Ordering::Acquire),
             link,
-            open: true,
             sessions: 0,
             received: 0,
             sent: 0,
@@ -90,7 +92,7 @@ impl Table {
     /// Sends no more newcomers to a worker, or sends them again.
     pub(crate) fn set_open(&self, id: u32, open: bool) {
         if let Some(entry) = self.lock().find(id) {
-            entry.open = open;
+            entry.open = open && !entry.link.leaving.load(Ordering::Acquire);
         }
         if open {
             self.changed.notify_waiters();
@@ -167,23 +169,37 @@ impl Table {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            while let Some(link) = self.lock().choose(session, self.balance) {
-                match link.control.offer(link.parcel(&connection, descriptor)) {
+            while let Some(link) = self.choose(session) {
+                let refusal = match link.control.offer(link.parcel(&connection, descriptor)) {
                     Ok(()) => return Ok(()),
-                    // Hanging, or just gone: it gets no newcomers until it is heard from.
-                    Err((_, back)) => descriptor = back.descriptor.expect("it was put in"),
-                }
-                if let Some(entry) = self.lock().find(link.id) {
-                    entry.open = false;
-                    entry.sent -= u64::from(connection.newcomer);
-                }
-                if !connection.newcomer {
+                    Err((refusal, back)) => {
+                        descriptor = back.descriptor.expect("it was put in");
+                        refusal
+                    }
+                };
+                self.refused(&link, connection.newcomer);
+                // One that has gone is no longer in the table; its sessions go to anybody, who
+                // answers that they are unknown.
+                if refusal == Refusal::Full && !connection.newcomer {
                     return Err(descriptor);
                 }
             }
             if tokio::time::timeout_at(until, changed).await.is_err() {
                 return Err(descriptor);
             }
+        }
+    }
+
+    /// In a function of its own, so that the lock is held for no longer than this.
+    fn choose(&self, session: Option<&str>) -> Option<Arc<Link>> {
+        self.lock().choose(session, self.balance)
+    }
+
+    /// A worker hangs, or has just gone: it gets no newcomers until it is heard from.
+    fn refused(&self, link: &Link, newcomer: bool) {
+        if let Some(entry) = self.lock().find(link.id) {
+            entry.open = false;
+            entry.sent -= u64::from(newcomer);
         }
     }
 
@@ -222,3 +238,6 @@ impl State {
         Some(Arc::clone(&chosen.link))
     }
 }
+
+#[cfg(test)]
+mod tests;

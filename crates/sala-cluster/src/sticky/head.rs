@@ -19,24 +19,39 @@ pub(crate) enum Seen {
 /// which the worker reads it: the reference looks for `sid=` in the whole head, where a cookie or a
 /// referer may have one too.
 pub(crate) fn look(input: &[u8]) -> Seen {
-    if input.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
-        return Seen::Session(None);
+    let line = without_empty_lines(input);
+    match (line, memchr::memchr(b'\n', line)) {
+        ([], _) | ([b'\r'], _) => unfinished(input),
+        ([first, ..], _) if !first.is_ascii_uppercase() => Seen::Session(None),
+        (_, None) => unfinished(input),
+        (_, Some(end)) => Seen::Session(session(&line[..end])),
     }
-    let Some(end) = memchr::memchr(b'\n', input) else {
-        return if input.len() < MAX_LINE {
-            Seen::Partial
-        } else {
-            Seen::Session(None)
-        };
-    };
-    Seen::Session(session(&input[..end]))
+}
+
+/// Servers skip empty lines before a request: clients of old ended bodies with one.
+fn without_empty_lines(mut input: &[u8]) -> &[u8] {
+    while let Some(rest) = input
+        .strip_prefix(b"\r\n")
+        .or_else(|| input.strip_prefix(b"\n"))
+    {
+        input = rest;
+    }
+    input
+}
+
+fn unfinished(input: &[u8]) -> Seen {
+    if input.len() < MAX_LINE {
+        Seen::Partial
+    } else {
+        Seen::Session(None)
+    }
 }
 
 fn session(line: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(line).ok()?;
     let target = line.split(' ').nth(1)?;
+    let target = target.split('#').next()?;
     let (_, query) = target.split_once('?')?;
-    let query = query.split('#').next()?;
     Query::parse(query).sid
 }
 
@@ -57,8 +72,8 @@ mod tests {
             ("GET /socket.io/?sid= HTTP/1.1", None),
             ("GET /sid=abc HTTP/1.1", None),
             ("GET /?a=b#sid=c HTTP/1.1", None),
+            ("GET /#?sid=c HTTP/1.1", None),
             ("GET", None),
-            ("", None),
             ("\u{16}\u{3}\u{1}", None),
         ];
         for (line, expected) in table {
@@ -83,5 +98,20 @@ mod tests {
         assert_eq!(look(&line), Seen::Partial);
         line.push(b'a');
         assert_eq!(look(&line), Seen::Session(None));
+        assert_eq!(look(&[b'\n'; MAX_LINE]), Seen::Session(None));
+    }
+
+    /// Found by the fuzzer: the worker skips empty lines before a request, the primary did not, so that the
+    /// request came to a worker that does not know the session.
+    #[test]
+    fn empty_lines_before_a_request_are_skipped() {
+        for before in ["\r\n", "\n", "\n\r\n"] {
+            let input = format!("{before}GET /?sid=abc HTTP/1.1\r\n");
+            for at in 0..input.len() {
+                assert_eq!(look(&input.as_bytes()[..at]), Seen::Partial, "{at}");
+            }
+            assert_eq!(look(input.as_bytes()), Seen::Session(Some("abc".into())));
+        }
+        assert_eq!(look(b"\rG"), Seen::Session(None));
     }
 }

@@ -9,4 +9,3 @@ pub use self::balance::{Balance, UnknownBalance};
 pub(crate) use self::head::{MAX_LINE, Seen, look};
 pub(crate) use self::prefix::Prefix;
 pub(crate) use self::proxy_protocol::{Announced, announced};
-pub use self::proxy_protocol::{InvalidNetwork, Network};

@@ -23,6 +23,9 @@ use crate::channel::wire::Text;
 
 /// The longest message: what stands before it in its frame is shorter than the rest.
 const MAX_MESSAGE: usize = MAX_FRAME - (1 << 20);
+/// The primary tells the place of a broadcast as long as it lives. Delivering without it, because the
+/// machine is busy, would let clients that come back receive it twice.
+const OFFSET_PATIENCE: Duration = Duration::from_secs(30);
 /// The kind of a message that only asks for its place: it could not be written.
 pub(crate) const NOTHING: u8 = 0;
 
@@ -78,6 +81,7 @@ impl Backend for WorkerBackend {
             timeout: self.timeout,
         };
         let mut profile = Profile::new("worker channel", members);
+        profile.offset_patience = OFFSET_PATIENCE;
         if let (true, Ok((bus, _))) = (self.recovery, &self.bus) {
             profile.recovery = Some(Arc::new(Store::new(Arc::clone(bus))));
         }

@@ -77,8 +77,7 @@ impl Bus {
         });
         tokio::spawn({
             let bus = Arc::clone(&bus);
-            // An error means that the primary has gone, which the other half sees.
-            async move { sender.drive(&bus.queue).await.ok() }
+            async move { sender.drive(&bus.queue).await }
         });
         let (inbound, received) = mpsc::channel(MAX_INBOUND);
         tokio::spawn(listen(Arc::clone(&bus), receiver, inbound));

@@ -4,13 +4,15 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use sala_engine_proto::Network;
 use sala_engine_proto::intake::{Arrival, Intake, Leave};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::CONTROL_BYTES;
-use crate::channel::control::{Connection, ToPrimary};
+use crate::channel::control::{Connection, ToPrimary, Welcome};
 use crate::channel::{Parcel, Queue};
 use crate::sticky::Prefix;
 
@@ -31,23 +33,28 @@ pub(crate) struct Arrived {
 #[derive(Debug)]
 pub(crate) struct Door {
     prefix: Prefix,
+    trusted_proxies: Vec<Network>,
     queue: Queue,
     arrivals: Mutex<mpsc::Receiver<Arrived>>,
     newcomers: AtomicU64,
+    /// Sessions and newcomers, as the primary was last told.
+    reported: StdMutex<(u32, u64)>,
     leave: watch::Receiver<Option<Leave>>,
 }
 
 impl Door {
     pub(crate) fn new(
-        prefix: Prefix,
+        welcome: Welcome,
         arrivals: mpsc::Receiver<Arrived>,
         leave: watch::Receiver<Option<Leave>>,
     ) -> Self {
         Self {
-            prefix,
+            prefix: welcome.prefix,
+            trusted_proxies: welcome.trusted_proxies,
             queue: Queue::new(CONTROL_BYTES),
             arrivals: Mutex::new(arrivals),
             newcomers: AtomicU64::new(0),
+            reported: StdMutex::default(),
             leave,
         }
     }
@@ -55,6 +62,18 @@ impl Door {
     /// What waits for the primary.
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// Asks to be let go.
+    pub(crate) fn leaving(&self) {
+        self.say(&ToPrimary::Leaving);
+    }
+
+    /// A connection was lost on the way: it is not to be waited for.
+    pub(crate) fn lost(&self, connection: &Connection) {
+        if connection.newcomer {
+            self.newcomers.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn pong(&self) {
@@ -76,6 +95,10 @@ impl Intake for Door {
         self.prefix.text()
     }
 
+    fn trusted_proxies(&self) -> Vec<Network> {
+        self.trusted_proxies.clone()
+    }
+
     fn begin(&self) {
         self.say(&ToPrimary::Ready);
     }
@@ -90,6 +113,7 @@ impl Intake for Door {
                 stream: TcpStream::from(arrived.descriptor),
                 read: arrived.connection.read.into(),
                 remote: arrived.connection.remote,
+                secure: arrived.connection.secure,
             })
         })
     }
@@ -107,6 +131,7 @@ impl Intake for Door {
     fn pass_on(&self, arrival: Arrival) {
         let frame = ToPrimary::PassOn(Connection {
             remote: arrival.remote,
+            secure: arrival.secure,
             read: arrival.read.into(),
             newcomer: false,
         });
@@ -116,11 +141,19 @@ impl Intake for Door {
         }
     }
 
+    /// Also when only newcomers have come: those that brought no session, such as the requests of a
+    /// health check, would otherwise count as sessions to come.
     fn report(&self, sessions: usize) {
-        self.say(&ToPrimary::Report {
-            sessions: sessions as u32,
-            newcomers: self.newcomers.load(Ordering::Relaxed),
-        });
+        let report = (sessions as u32, self.newcomers.load(Ordering::Relaxed));
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reported != report {
+            *reported = report;
+            let (sessions, newcomers) = report;
+            self.say(&ToPrimary::Report {
+                sessions,
+                newcomers,
+            });
+        }
     }
 
     fn leave(&self) -> Pin<Box<dyn Future<Output = Leave> + Send>> {

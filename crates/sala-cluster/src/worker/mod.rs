@@ -16,14 +16,17 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use sala_engine_proto::intake::{Intake, Leave};
 use tokio::net::UnixStream;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use self::backend::NOTHING;
 pub use self::backend::WorkerBackend;
 use self::bus::Bus;
 use self::intake::Door;
-use crate::channel::control::ToWorker;
-use crate::channel::{self, Receiver, broken};
+use crate::channel::control::{Connection, ToWorker};
+use crate::channel::{self, NoDescriptor, Receiver, broken};
+use crate::files;
+use crate::outage::Outage;
 use crate::primary::{Primary, WORKER};
 
 /// What may wait for the primary.
@@ -50,6 +53,9 @@ pub enum Role {
 /// A worker is told by the environment variable `SALA_WORKER`; its standard input is the channel
 /// to the primary, and is empty for everybody else from this call on. Call it once, early, and
 /// within a runtime.
+///
+/// In both, the soft limit of open files is raised to the hard one. A worker that gets SIGTERM lets
+/// go of its clients and ends, as on a reload; who wants it to end at once sends SIGKILL.
 ///
 /// If the primary ends, [`Worker::leave`] resolves at once, and the process is ended ten seconds
 /// later if it is still there.
@@ -113,31 +119,37 @@ impl Worker {
         let null = std::fs::File::open("/dev/null")?;
         rustix::stdio::dup2_stdin(&null)?;
         control.set_nonblocking(true)?;
+        files::raise_limit();
         let watched = control.try_clone()?;
         let (mut sender, mut receiver) = channel::split(UnixStream::from_std(control)?);
         let frame = receiver
             .recv()
             .await?
             .ok_or_else(|| broken("the primary has gone"))?;
-        let (Ok(ToWorker::Welcome { prefix, recovery }), Some(bus)) =
+        let (Ok(ToWorker::Welcome(welcome)), Ok(bus)) =
             (ToWorker::decode(frame), receiver.take_descriptor())
         else {
             return Err(broken("the primary speaks another version"));
         };
         let (arrived, arrivals) = mpsc::channel(MAX_ARRIVALS);
         let (asked, leave) = watch::channel(None);
-        let door = Arc::new(Door::new(prefix, arrivals, leave));
+        let recovery = welcome.recovery;
+        let door = Arc::new(Door::new(welcome, arrivals, leave));
         tokio::spawn({
             let door = Arc::clone(&door);
-            // An error means that the primary has gone, which the other half sees.
-            async move { sender.drive(door.queue()).await.ok() }
+            async move { sender.drive(door.queue()).await }
         });
+        tokio::spawn(tell_of_terminate(
+            signal(SignalKind::terminate())?,
+            Arc::clone(&door),
+        ));
         let asked = Arc::new(asked);
         watch_primary(watched, Arc::clone(&asked))?;
         let listener = Listener {
             door: Arc::clone(&door),
             arrived,
             asked,
+            out_of_files: Outage::default(),
         };
         tokio::spawn(listener.run(receiver));
         Ok(Self(Arc::new(Inner {
@@ -204,9 +216,19 @@ struct Listener {
     door: Arc<Door>,
     arrived: mpsc::Sender<intake::Arrived>,
     asked: Arc<watch::Sender<Option<Leave>>>,
+    out_of_files: Outage,
 }
 
 impl Listener {
+    fn out_of_files(&self, connection: &Connection) {
+        self.door.lost(connection);
+        if self.out_of_files.begins() {
+            tracing::error!(
+                "a connection was lost: this worker has as many open files as it may have (ulimit -n)"
+            );
+        }
+    }
+
     async fn run(self, mut receiver: Receiver) {
         loop {
             match receiver.recv().await {
@@ -229,8 +251,13 @@ impl Listener {
     async fn take(&self, frame: channel::Frame, receiver: &mut Receiver) -> bool {
         match ToWorker::decode(frame) {
             Ok(ToWorker::Connection(connection)) => {
-                let Some(descriptor) = receiver.take_descriptor() else {
-                    return false;
+                let descriptor = match receiver.take_descriptor() {
+                    Ok(descriptor) => descriptor,
+                    Err(NoDescriptor::OutOfFiles) => {
+                        self.out_of_files(&connection);
+                        return true;
+                    }
+                    Err(NoDescriptor::Missing) => return false,
                 };
                 let arrived = intake::Arrived {
                     connection,
@@ -247,8 +274,16 @@ impl Listener {
                 self.door.pong();
                 true
             }
-            Ok(ToWorker::Welcome { .. }) | Err(_) => false,
+            Ok(ToWorker::Welcome(_)) | Err(_) => false,
         }
+    }
+}
+
+/// Tells the primary when this process is asked to end, by systemd or by hand: it sends no more
+/// clients, and says how long the others may take to go.
+async fn tell_of_terminate(mut terminate: Signal, door: Arc<Door>) {
+    while terminate.recv().await.is_some() {
+        door.leaving();
     }
 }
 

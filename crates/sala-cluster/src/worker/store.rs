@@ -13,6 +13,7 @@ use sala_adapter::recovery::{
 use sala_adapter::target::RoomSet;
 use sala_proto::wire::{Reader, Writer};
 use sala_proto::{RawArgs, Value};
+use tokio::sync::oneshot;
 
 use super::backend::texts;
 use super::bus::{Bus, Gone};
@@ -38,6 +39,41 @@ impl Store {
             Answer::Off => Err(RecoveryError::new("the primary keeps no sessions")),
             answer => Ok(answer),
         }
+    }
+
+    /// Asks for a session. It is given out once: should nobody wait for it when it comes, it goes back.
+    async fn session(
+        &self,
+        namespace: Text,
+        pid: Text,
+        offset: Text,
+    ) -> Result<Answer, RecoveryError> {
+        let (sender, receiver) = oneshot::channel();
+        let store = Self::new(Arc::clone(&self.bus));
+        tokio::spawn(async move {
+            let ask = Ask::Take {
+                namespace: namespace.clone(),
+                pid: pid.clone(),
+                offset,
+            };
+            let unwanted = sender.send(store.ask(ask).await);
+            if let Err(Ok(Answer::Taken {
+                sid, rooms, data, ..
+            })) = unwanted
+            {
+                let ask = Ask::Save {
+                    namespace,
+                    pid,
+                    sid,
+                    rooms,
+                    data,
+                };
+                // If the primary has gone, so has its log.
+                store.ask(ask).await.ok();
+            }
+        });
+        let answer = receiver.await;
+        answer.map_err(|_| RecoveryError::new("the runtime is ending"))?
     }
 }
 
@@ -72,17 +108,13 @@ impl RecoveryStore for Store {
         offset: &'a Offset,
     ) -> BoxFuture<'a, Result<Option<Restored<(RawArgs, Offset), Value>>, RecoveryError>> {
         Box::pin(async move {
-            let ask = Ask::Take {
-                namespace: namespace.into(),
-                pid: pid.as_str().into(),
-                offset: offset.as_str().into(),
-            };
+            let (pid_text, offset) = (pid.as_str().into(), offset.as_str().into());
             let Answer::Taken {
                 sid,
                 rooms,
                 data,
                 missed,
-            } = self.ask(ask).await?
+            } = self.session(namespace.into(), pid_text, offset).await?
             else {
                 return Ok(None);
             };
@@ -126,4 +158,49 @@ fn packets(packets: Vec<(Text, Bytes)>) -> Result<Packets, RecoveryError> {
         }
     };
     packets.into_iter().map(packet).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel;
+    use crate::channel::bus::{Downstream, Upstream};
+
+    /// On a machine that was too busy, a server gave up waiting for a session, which came a moment later and
+    /// was lost: its client could not recover any more.
+    #[tokio::test]
+    async fn a_session_that_comes_too_late_goes_back() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let theirs = tokio::net::UnixStream::from_std(theirs).unwrap();
+        let (mut sender, mut receiver) = channel::split(theirs);
+        let (bus, _inbound) = Bus::start(ours).unwrap();
+        let store = Store::new(bus);
+        let (pid, offset) = (PrivateId::from("pid"), Offset::from("offset"));
+        let asked = tokio::select! {
+            biased;
+            _ = store.take("/", &pid, &offset) => panic!("nobody has answered"),
+            asked = receiver.recv() => asked.unwrap().unwrap(),
+        };
+        let Ok(Upstream::Ask(number, Ask::Take { .. })) = Upstream::decode(asked) else {
+            panic!("no session was asked for");
+        };
+        let answer = Answer::Taken {
+            sid: "sid".into(),
+            rooms: vec!["room".into()],
+            data: Bytes::from_static(b"\xc0"),
+            missed: Vec::new(),
+        };
+        let answer = Downstream::Answer { number, answer }.encode();
+        sender.write(&answer, None).await.unwrap();
+        let saved = Upstream::decode(receiver.recv().await.unwrap().unwrap());
+        let ask = Ask::Save {
+            namespace: "/".into(),
+            pid: "pid".into(),
+            sid: "sid".into(),
+            rooms: vec!["room".into()],
+            data: Bytes::from_static(b"\xc0"),
+        };
+        assert_eq!(saved, Ok(Upstream::Ask(number + 1, ask)));
+    }
 }

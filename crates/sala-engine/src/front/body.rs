@@ -41,14 +41,21 @@ pub(super) struct Arriving {
 
 /// Finds the end of a body, and the data in it.
 #[derive(Debug)]
-enum Reader {
+pub(super) enum Reader {
     Length(u64),
     Chunked(Decoder),
 }
 
 impl Reader {
+    pub(super) fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked(Decoder::default()),
+        }
+    }
+
     /// The data within `input`, from which what was used is taken.
-    fn read(&mut self, input: &mut &[u8]) -> Result<Vec<u8>, Malformed> {
+    pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<Vec<u8>, Malformed> {
         match self {
             Self::Length(left) => {
                 let n = input
@@ -67,7 +74,7 @@ impl Reader {
         }
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(decoder) => decoder.is_done(),
@@ -81,11 +88,10 @@ pub(super) fn begin(
     framing: Framing,
     input: &mut &[u8],
 ) -> Result<(RequestBody, Option<Arriving>), Malformed> {
-    let mut reader = match framing {
-        Framing::Length(0) => return Ok((RequestBody::Whole(Bytes::new()), None)),
-        Framing::Length(length) => Reader::Length(length),
-        Framing::Chunked => Reader::Chunked(Decoder::default()),
-    };
+    if framing == Framing::Length(0) {
+        return Ok((RequestBody::Whole(Bytes::new()), None));
+    }
+    let mut reader = Reader::new(framing);
     let data = reader.read(input)?.into();
     if reader.is_done() {
         return Ok((RequestBody::Whole(data), None));

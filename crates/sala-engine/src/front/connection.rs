@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::body::{self, Arriving, RequestBody};
 use super::head::{self, Head, MAX_HEAD, NoHead};
 use super::reply::{Manner, Unsent};
-use super::{Host, Rewind};
+use super::{Front, Host, OneRequest, Rewind};
 use crate::app::App;
 use crate::edge::{EngineResponse, PendingPoll, Routed};
 use crate::request::ConnectionInfo;
@@ -135,6 +135,11 @@ impl<A: App> Connection<A> {
             leftover: read,
             fresh: true,
         }
+    }
+
+    /// Its first request has been served already.
+    pub(super) fn is_known(&mut self) {
+        self.fresh = false;
     }
 
     /// Does what can be done now.
@@ -262,7 +267,8 @@ impl<A: App> Connection<A> {
             parts.extensions.insert(Handover::new(connection));
             fate.heir = Some(heir);
         }
-        let work = match self.host.engine.route(parts, body, Some(self.info)) {
+        let info = self.info.behind(&self.host.proxies, &mut parts.headers);
+        let work = match self.host.engine.route(parts, body, Some(info)) {
             Routed::Answered(response) => {
                 return self.send(response, fate, arriving.is_some(), cx);
             }
@@ -479,6 +485,7 @@ impl<A: App> Connection<A> {
                     stream,
                     read,
                     remote: self.info.remote,
+                    secure: self.info.secure,
                 }),
                 Err(error) => tracing::error!(%error, "a connection could not be passed on"),
             }
@@ -486,18 +493,32 @@ impl<A: App> Connection<A> {
         Step::Done
     }
 
-    /// Gives the connection to the server behind, with what was read.
+    /// Gives the connection to the server behind, with what was read. It comes back after one request
+    /// if the next one may be for another process.
     fn hand_over(&mut self) -> Step {
-        if let Some(io) = self.io.take() {
-            let rewind = Rewind::new(std::mem::take(&mut self.leftover), io);
-            (self.host.elsewhere)(rewind, self.info, self.life.clone());
+        let Some(io) = self.io.take() else {
+            return Step::Done;
+        };
+        let read = std::mem::take(&mut self.leftover);
+        let (host, info, life) = (Arc::clone(&self.host), self.info, self.life.clone());
+        match host.intake.as_ref().and_then(|_| plain(&read)) {
+            Some(head) => {
+                let request = OneRequest::new(io, read, head.len, head.framing);
+                let again = Arc::clone(&host);
+                let life_again = life.clone();
+                let back = Box::new(move |io, read| {
+                    tokio::spawn(Front::again(io, read, info, again, life_again));
+                });
+                host.behind.take_one(request, info, life, back);
+            }
+            None => host.behind.take(Rewind::new(read, io), info, life),
         }
         Step::Done
     }
 }
 
 /// Reads something. The end of the connection is an error.
-fn poll_read<'b>(
+pub(super) fn poll_read<'b>(
     io: &mut TcpStream,
     cx: &mut Context<'_>,
     buf: &'b mut [u8],
@@ -516,7 +537,12 @@ fn poll_read<'b>(
 
 /// Takes a request that `input` begins with.
 fn accept<A: App>(input: &[u8], host: &Host<A>, fresh: bool) -> Result<Accepted, NoHead> {
-    let head = head::parse(input, |target| host.engine.config().path.is_exactly(target))?;
+    let owns = |target: &str| host.engine.config().path.is_exactly(target);
+    let head = match head::parse(input, owns) {
+        // It comes back after this request, so the end of its head is waited for.
+        Err(NoHead::Foreign) if host.intake.is_some() => return Err(foreign(input)),
+        head => head?,
+    };
     if let Some(intake) = &host.intake {
         let query = Query::parse(head.parts.uri.query().unwrap_or(""));
         if !intake.is_ours(fresh, query.sid.as_deref()) {
@@ -532,4 +558,22 @@ fn accept<A: App>(input: &[u8], host: &Host<A>, fresh: bool) -> Result<Accepted,
         arriving: arriving.map(Box::new),
         used: input.len() - rest.len(),
     })
+}
+
+/// What is to be done about a request that is not the engine's, if a single one can be taken out of
+/// the connection.
+fn foreign(input: &[u8]) -> NoHead {
+    match head::parse(input, |_| true) {
+        Err(NoHead::Partial) => NoHead::Partial,
+        _ => NoHead::Foreign,
+    }
+}
+
+/// The head of a request that has an end, and behind which there can be others.
+fn plain(input: &[u8]) -> Option<Head> {
+    let head = head::parse(input, |_| true).ok()?;
+    let stays = !head.close
+        && !head.parts.headers.contains_key(UPGRADE)
+        && head.parts.method != Method::CONNECT;
+    stays.then_some(head)
 }

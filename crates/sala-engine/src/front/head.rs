@@ -175,7 +175,7 @@ fn has_good_host(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a message says that the connection ends after it.
-pub(super) fn has_close(headers: &HeaderMap) -> bool {
+pub(crate) fn has_close(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().any(|value| {
         let mut options = value.as_bytes().split(|byte| *byte == b',');
         options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))

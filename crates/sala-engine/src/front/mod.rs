@@ -5,12 +5,14 @@
 //! thread, and only what cannot be used at once is kept.
 //!
 //! The first request on a connection that is not the engine's, or that is in any way unusual, takes
-//! the connection to the HTTP server that stands behind, for good.
+//! the connection to the HTTP server that stands behind, for good. If this process is one of several,
+//! where each request may be for another one, it takes a plain request there and comes back.
 
 mod body;
 pub mod chunked;
 mod connection;
 pub mod head;
+mod one_request;
 mod reply;
 mod rewind;
 
@@ -24,9 +26,12 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep};
 
 use self::connection::{Connection, Step};
+pub(crate) use self::one_request::{OneRequest, Reply};
 pub(crate) use self::rewind::Rewind;
 use crate::app::App;
+use crate::behind::Behind;
 use crate::engine::Engine;
+use crate::http::TrustedProxies;
 use crate::request::ConnectionInfo;
 use crate::serve::Life;
 use sala_engine_proto::intake::Intake;
@@ -34,8 +39,10 @@ use sala_engine_proto::intake::Intake;
 /// What all connections of a listener share.
 pub(crate) struct Host<A: App> {
     pub(crate) engine: Engine<A>,
-    /// Serves connections whose requests are not for the engine.
-    pub(crate) elsewhere: Box<dyn Fn(Rewind, ConnectionInfo, Life) + Send + Sync>,
+    /// Serves requests that are not for the engine.
+    pub(crate) behind: Box<dyn Behind>,
+    /// Who tells the address of a client behind it.
+    pub(crate) proxies: TrustedProxies,
     /// Where connections come from and go back to, if this process is one of several.
     pub(crate) intake: Option<Arc<dyn Intake>>,
 }
@@ -57,7 +64,7 @@ pin_project! {
 }
 
 impl<A: App> Front<A> {
-    /// A connection of which something has been read already, or nothing.
+    /// A new connection of which something has been read already, or nothing.
     pub(crate) fn new(
         io: TcpStream,
         read: Vec<u8>,
@@ -74,6 +81,19 @@ impl<A: App> Front<A> {
             listening: false,
             connection: Connection::new(io, read, info, host, life, deadline),
         }
+    }
+
+    /// A connection that has carried requests before.
+    fn again(
+        io: TcpStream,
+        read: Vec<u8>,
+        info: ConnectionInfo,
+        host: Arc<Host<A>>,
+        life: Life,
+    ) -> Self {
+        let mut front = Self::new(io, read, info, host, life);
+        front.connection.is_known();
+        front
     }
 }
 

@@ -323,6 +323,17 @@ impl SessionHandle {
         self.fail(CloseReason::ForcedClose, None);
     }
 
+    /// Ends a polling session at once if no request of its client is open.
+    pub(crate) fn close_unless_asked(&self) {
+        let asked = {
+            let mailbox = self.mailbox();
+            mailbox.polling || mailbox.posting
+        };
+        if self.transport() == Transport::Polling && !asked {
+            self.close_now();
+        }
+    }
+
     pub(crate) fn fail(&self, reason: CloseReason, description: Option<&'static str>) {
         self.set_closing();
         let mut mailbox = self.mailbox();

@@ -590,3 +590,24 @@ async fn hooks_see_the_request_of_a_poll_that_waited() {
     let reply = connection.response().await;
     assert_eq!(reply.header("x-mark"), Some("mine from true"));
 }
+
+/// On both ways that a request can take: the engine's own, and hyper's for what is unusual.
+#[tokio::test]
+async fn a_trusted_proxy_tells_the_address_of_the_client() {
+    let config = EngineConfig::new()
+        .trusted_proxies(["127.0.0.1".parse().unwrap()])
+        .on_headers(|headers, request| {
+            let client = request.remote_address().unwrap().to_string();
+            headers.insert("x-client", client.try_into().unwrap());
+        });
+    let server = start(config).await;
+    for version in ["1.1", "1.0"] {
+        let mut connection = Connection::open(server.addr).await;
+        let head = format!(
+            "GET {POLLING} HTTP/{version}\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8, 192.0.2.1:7\r\n\r\n"
+        );
+        connection.send(head).await;
+        let reply = connection.response().await;
+        assert_eq!(reply.header("x-client"), Some("192.0.2.1:7"), "{version}");
+    }
+}

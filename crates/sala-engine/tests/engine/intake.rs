@@ -3,15 +3,21 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use sala_engine::intake::{Arrival, Intake, Leave};
 use sala_engine::{EngineConfig, EngineLayer, Otherwise};
 use sala_testkit::http::{Connection, request};
 use sala_testkit::within;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tower_layer::Layer as _;
+use tower_service::Service;
 
 use crate::common::{Server, config, start_in};
 
@@ -42,6 +48,7 @@ impl Intake for Half {
                 stream: stream.into_std().ok()?,
                 read,
                 remote: Some("192.0.2.1:9".parse().unwrap()),
+                secure: false,
             })
         })
     }
@@ -64,6 +71,20 @@ impl Intake for Half {
 }
 
 async fn start(config: EngineConfig) -> (Server, Arc<Half>, mpsc::UnboundedReceiver<Arrival>) {
+    start_beside(config, Otherwise::new(StatusCode::NOT_FOUND, "")).await
+}
+
+async fn start_beside<S, R>(
+    config: EngineConfig,
+    behind: S,
+) -> (Server, Arc<Half>, mpsc::UnboundedReceiver<Arrival>)
+where
+    S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (returned, back) = mpsc::unbounded_channel();
     let (kept, mut intake) = mpsc::unbounded_channel();
     let server = start_in(config, |engine, listener| async move {
@@ -73,8 +94,7 @@ async fn start(config: EngineConfig) -> (Server, Arc<Half>, mpsc::UnboundedRecei
             sessions: AtomicUsize::new(0),
         });
         kept.send(Arc::clone(&half)).ok();
-        let service =
-            EngineLayer::new(engine.clone()).layer(Otherwise::new(StatusCode::NOT_FOUND, ""));
+        let service = EngineLayer::new(engine.clone()).layer(behind);
         engine
             .serve_intake(half, service, std::future::pending())
             .await
@@ -120,13 +140,181 @@ async fn a_connection_goes_back_untouched_when_its_next_request_is_not_ours() {
     assert_eq!(&rest[..n], later);
 }
 
+/// The server behind: what it answers depends on the path.
+#[derive(Clone)]
+struct Pages {
+    /// Told when a request that never ends begins, and when it is given up.
+    told: Arc<Notify>,
+}
+
+struct GivenUp(Arc<Notify>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+impl Service<Request<Incoming>> for Pages {
+    type Response = Response<Full<Bytes>>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let told = Arc::clone(&self.told);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let text = match parts.uri.path() {
+                "/empty" => return Ok(Response::new(Full::default())),
+                "/large" => "x".repeat(3 << 20),
+                "/unread" => "not read".to_owned(),
+                "/never" => {
+                    told.notify_one();
+                    let _at_the_end = GivenUp(told);
+                    std::future::pending().await
+                }
+                "/bye" => {
+                    let mut response = Response::new(Full::from("bye"));
+                    let close = "close".parse().unwrap();
+                    response.headers_mut().insert("connection", close);
+                    return Ok(response);
+                }
+                _ => {
+                    let body = body.collect().await?.to_bytes();
+                    let body = String::from_utf8_lossy(&body);
+                    format!("{} {} {body}", parts.method, parts.uri)
+                }
+            };
+            Ok(Response::new(Full::new(text.into())))
+        })
+    }
+}
+
+async fn start_with_pages() -> (Server, mpsc::UnboundedReceiver<Arrival>, Arc<Notify>) {
+    let told = Arc::new(Notify::new());
+    let pages = Pages {
+        told: Arc::clone(&told),
+    };
+    let (server, _, back) = start_beside(config(), pages).await;
+    (server, back, told)
+}
+
+const OTHERS: &str = "/engine.io/?EIO=4&transport=polling&sid=aa345678901234567890";
+
+/// Proxies use one connection for pages and for the sessions of all processes. It used to be closed
+/// after each page.
 #[tokio::test]
-async fn a_connection_with_other_requests_ends_after_the_first() {
-    let (server, _, _) = start(config()).await;
+async fn a_page_between_does_not_end_the_connection() {
+    let (server, mut back, _) = start_with_pages().await;
     let mut connection = Connection::open(server.addr).await;
-    let reply = connection.request("GET", "/page", &[], b"").await;
-    assert_eq!(
-        (reply.status, reply.header("connection")),
-        (404, Some("close"))
-    );
+    let reply = connection.request("GET", POLLING, &[], b"").await;
+    let ours = format!("{POLLING}&sid={}", &reply.text()[9..29]);
+    for (method, target, body) in [
+        ("GET", "/page", ""),
+        ("GET", "/empty", ""),
+        ("POST", "/form", "a=1"),
+        ("GET", "/large", ""),
+        ("GET", "/engine.io", ""),
+    ] {
+        let reply = connection
+            .request(method, target, &[], body.as_bytes())
+            .await;
+        assert_eq!((reply.status, reply.header("connection")), (200, None));
+        let expected = match target {
+            "/empty" => String::new(),
+            "/large" => "x".repeat(3 << 20),
+            _ => format!("{method} {target} {body}"),
+        };
+        assert_eq!(reply.text(), expected);
+        let reply = connection.request("POST", &ours, &[], b"4hi").await;
+        assert_eq!(reply.text(), "ok", "after {target}");
+    }
+    connection.send(request("HEAD", "/page", &[], b"")).await;
+    assert_eq!(connection.read_response(true).await.status, 200);
+    connection.send(request("GET", OTHERS, &[], b"")).await;
+    let arrival = within("the connection to come back", back.recv()).await;
+    assert_eq!(arrival.unwrap().read, request("GET", OTHERS, &[], b""));
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_page_is_not_read_as_part_of_it() {
+    let (server, mut back, _) = start_with_pages().await;
+    let page = b"POST /form HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+        3\r\nabc\r\n1;x=y\r\nd\r\n0\r\nTrailer: 1\r\n\r\n";
+    let other = request("POST", OTHERS, &[], b"4 there");
+    let bytes = [&page[..], &other].concat();
+    for at in 1..=bytes.len() {
+        let mut connection = Connection::open(server.addr).await;
+        connection.send(&bytes[..at]).await;
+        if at % 7 == 0 {
+            // Nothing tells when the first piece has been read.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        connection.send(&bytes[at..]).await;
+        let reply = connection.response().await;
+        assert_eq!(reply.text(), "POST /form abcd", "split at {at}");
+        let arrival = within("the connection to come back", back.recv()).await;
+        let arrival = arrival.unwrap();
+        let stream = tokio::net::TcpStream::from_std(arrival.stream).unwrap();
+        let mut read = arrival.read;
+        while read.len() < other.len() {
+            within("the rest", stream.readable()).await.unwrap();
+            stream.try_read_buf(&mut read).ok();
+        }
+        assert_eq!(read, other, "split at {at}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_ends_after_a_request_that_nothing_can_follow() {
+    let (server, mut back, _) = start_with_pages().await;
+    let next = request("GET", OTHERS, &[], b"");
+    for first in [
+        "GET /page HTTP/1.0\r\nHost: a\r\n\r\n",
+        "GET /page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET /bye HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /page HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        "POST /form HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "POST /form HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET /page HTTP/1.1\r\n\r\n\0",
+    ] {
+        let mut connection = Connection::open(server.addr).await;
+        connection.send([first.as_bytes(), &next].concat()).await;
+        let (replies, _) = connection.rest().await;
+        let replies = String::from_utf8_lossy(&replies).into_owned();
+        assert!(
+            replies.matches("HTTP/1.").count() <= 1,
+            "{first}: {replies}"
+        );
+        assert!(back.try_recv().is_err(), "{first}");
+    }
+}
+
+/// Whoever does not read a body leaves it between two requests.
+#[tokio::test]
+async fn a_body_that_nobody_reads_is_not_taken_for_a_request() {
+    let (server, mut back, _) = start_with_pages().await;
+    let body = request("GET", OTHERS, &[], b"").repeat(2000);
+    let mut connection = Connection::open(server.addr).await;
+    connection
+        .send(request("POST", "/unread", &[], &body))
+        .await;
+    assert_eq!(connection.response().await.text(), "not read");
+    connection.rest().await;
+    assert!(back.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_page_is_given_up_when_its_client_goes() {
+    let (server, _back, told) = start_with_pages().await;
+    let mut connection = Connection::open(server.addr).await;
+    connection.send(request("GET", "/never", &[], b"")).await;
+    connection.send(request("GET", "/page", &[], b"")).await;
+    within("the request to begin", told.notified()).await;
+    drop(connection);
+    within("the request to be given up", told.notified()).await;
 }

@@ -227,6 +227,31 @@ async fn a_drain_cuts_off_handlers_that_never_end() {
     assert!(!within("the drain", server.engine.drain(drain)).await);
 }
 
+/// A worker that was to be replaced waited for all of its grace period, 30 s, for a polling client that had
+/// gone: its session asked to close and waited for the next poll, which never came.
+#[tokio::test]
+async fn a_drain_does_not_wait_for_polling_clients_that_have_gone() {
+    let server = start(EngineConfig::new()).await;
+    let gone = Polling::open(server.addr, "/engine.io/").await;
+    let vanishing = Polling::open(server.addr, "/engine.io/").await;
+    let pending = vanishing.start_get().await;
+    // This one takes its time, and is served.
+    let slow = Polling::open(server.addr, "/engine.io/").await;
+    slow.send("4x").await;
+    let drain = Drain {
+        poll_patience: Duration::from_millis(500),
+        ..Drain::default()
+    };
+    let engine = server.engine.clone();
+    let drain = tokio::spawn(async move { engine.drain(drain).await });
+    drop((gone, pending));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(slow.poll().await, ["4x"]);
+    assert_eq!(slow.poll().await, ["6", "1"]);
+    assert!(within("the drain", drain).await.unwrap());
+    assert_eq!(server.engine.clients_count(), 0);
+}
+
 #[tokio::test]
 async fn limits_on_sessions_answer_503() {
     let server = start(EngineConfig::new().max_sessions(Some(1))).await;

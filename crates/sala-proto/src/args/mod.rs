@@ -392,7 +392,7 @@ impl RawArgs {
         dialect: Dialect,
     ) -> Self {
         let name = match name {
-            Some(Value::String(text)) => Some(Name::Text(text.into())),
+            Some(Value::String(text)) => Some(Name::Text(text.as_str().into())),
             Some(Value::Number(number)) => Some(Name::Number(number_text(number).into())),
             _ => None,
         };

@@ -3,12 +3,31 @@
 use bytes::Bytes;
 
 use super::scan::{find_special, skip_number, skip_space, skip_string};
-use crate::{DecodeError, Number, Object, Value};
+use crate::{DecodeError, Number, Object, Text, Value};
 
-/// A container under construction.
-enum Frame {
-    List(Vec<Value>),
-    Object(Object, String),
+/// A container under construction: where its items or members begin among those that wait.
+enum Open<'a> {
+    List(usize),
+    /// With the name of the member whose value comes next.
+    Object(usize, Name<'a>),
+}
+
+/// The name of a member.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Plain(&'a str),
+    /// With its quotes and escapes.
+    Quoted(&'a str),
+}
+
+impl From<Name<'_>> for Text {
+    #[inline(always)]
+    fn from(name: Name<'_>) -> Self {
+        match name {
+            Name::Plain(text) => text.into(),
+            Name::Quoted(text) => read_string(text).into(),
+        }
+    }
 }
 
 /// Reads one value. Text that was not scanned gives some value, never a panic.
@@ -25,11 +44,21 @@ pub(crate) fn read_items(text: &str, attachments: &[Bytes]) -> Result<Vec<Value>
     }
 }
 
+/// Values are made where they wait: most are as short as a few words, and moving such a one right after
+/// it was written makes the processor wait for its own writes.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
     attachments: Option<&'a [Bytes]>,
+    open: Vec<Open<'a>>,
+    /// Items of the lists that are open, and in the end the whole.
+    items: Vec<Value>,
+    /// Members of the objects that are open.
+    members: Vec<(Text, Value)>,
 }
+
+/// How many items and members have room from the start.
+const ROOM: usize = 16;
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str, attachments: Option<&'a [Bytes]>) -> Self {
@@ -37,120 +66,154 @@ impl<'a> Reader<'a> {
             text,
             at: 0,
             attachments,
+            open: Vec::new(),
+            items: Vec::new(),
+            members: Vec::new(),
         }
     }
 
-    fn byte(&mut self) -> Option<u8> {
-        self.at = skip_space(self.text.as_bytes(), self.at);
-        self.text.as_bytes().get(self.at).copied()
-    }
-
     fn value(mut self) -> Result<Value, DecodeError> {
-        let mut stack: Vec<Frame> = Vec::new();
         loop {
-            let mut value = match self.byte().ok_or(DecodeError::InvalidPayload)? {
+            match self.peek()? {
                 b'{' => {
                     self.at += 1;
-                    match self.key()? {
-                        Some(key) => {
-                            stack.push(Frame::Object(Object::new(), key));
-                            continue;
-                        }
-                        None => Value::Object(Object::new()),
-                    }
-                }
-                b'[' => {
-                    self.at += 1;
-                    if self.byte() != Some(b']') {
-                        stack.push(Frame::List(Vec::new()));
+                    if self.peek()? != b'}' {
+                        self.open_object()?;
                         continue;
                     }
                     self.at += 1;
-                    Value::Array(Vec::new())
+                    self.put(Object::new());
                 }
-                _ => self.scalar()?,
-            };
-            // The value is complete; so may be the containers around it.
-            loop {
-                let Some(frame) = stack.last_mut() else {
-                    return Ok(value);
-                };
-                match frame {
-                    Frame::List(items) => {
-                        items.push(value);
-                        if self.separator()? {
-                            break;
-                        }
+                b'[' => {
+                    self.at += 1;
+                    if self.peek()? != b']' {
+                        self.open.push(Open::List(self.items.len()));
+                        self.items.reserve(ROOM);
+                        continue;
                     }
-                    Frame::Object(object, key) => {
-                        object.insert(std::mem::take(key), value);
-                        if self.separator()? {
-                            *key = self.key()?.ok_or(DecodeError::InvalidPayload)?;
-                            break;
-                        }
-                    }
+                    self.at += 1;
+                    self.put(Value::Array(Vec::new()));
                 }
-                value = match stack.pop() {
-                    Some(Frame::List(items)) => Value::Array(items),
-                    Some(Frame::Object(object, _)) => self.replace(object)?,
-                    None => return Err(DecodeError::InvalidPayload),
-                };
+                b'"' => match self.string()? {
+                    Name::Plain(text) => self.put(text),
+                    Name::Quoted(text) => self.put(read_string(text)),
+                },
+                b't' => self.word(true, 4),
+                b'f' => self.word(false, 5),
+                b'n' => self.word(Value::Null, 4),
+                b'-' | b'0'..=b'9' => self.number()?,
+                _ => return Err(DecodeError::InvalidPayload),
+            }
+            if self.ended()? {
+                return self.items.pop().ok_or(DecodeError::InvalidPayload);
             }
         }
     }
 
+    /// After a comma: an object has a name here.
+    #[inline(always)]
+    fn next_name(&mut self) -> Result<(), DecodeError> {
+        if let Some(&Open::Object(from, _)) = self.open.last() {
+            let name = self.name()?;
+            self.open.pop();
+            self.open.push(Open::Object(from, name));
+        }
+        Ok(())
+    }
+
+    fn open_object(&mut self) -> Result<(), DecodeError> {
+        let name = self.name()?;
+        self.open.push(Open::Object(self.members.len(), name));
+        self.members.reserve(ROOM);
+        Ok(())
+    }
+
+    /// Puts a complete value into the container it is in.
+    #[inline(always)]
+    fn put(&mut self, value: impl Into<Value>) {
+        match self.open.last() {
+            Some(Open::Object(_, name)) => self.members.push(((*name).into(), value.into())),
+            _ => self.items.push(value.into()),
+        }
+    }
+
+    /// After a value: closes the containers that end here. True if the whole is complete.
+    fn ended(&mut self) -> Result<bool, DecodeError> {
+        while !self.open.is_empty() {
+            if self.separator()? {
+                return self.next_name().map(|()| false);
+            }
+            match self.open.pop() {
+                Some(Open::Object(from, _)) => {
+                    let object = Object::from(take_from(&mut self.members, from));
+                    let value = self.replace(object)?;
+                    self.put(value);
+                }
+                Some(Open::List(from)) => {
+                    let items = take_from(&mut self.items, from);
+                    self.put(Value::Array(items));
+                }
+                None => break,
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next byte that is no white space.
+    #[inline(always)]
+    fn peek(&mut self) -> Result<u8, DecodeError> {
+        self.at = skip_space(self.text.as_bytes(), self.at);
+        let byte = self.text.as_bytes().get(self.at);
+        byte.copied().ok_or(DecodeError::InvalidPayload)
+    }
+
     /// Whether a comma follows; if not, the container's end was consumed.
+    #[inline(always)]
     fn separator(&mut self) -> Result<bool, DecodeError> {
-        let byte = self.byte().ok_or(DecodeError::InvalidPayload)?;
+        let byte = self.peek()?;
         self.at += 1;
         Ok(byte == b',')
     }
 
-    /// A key and its colon, or `None` at the object's end, which is consumed.
-    fn key(&mut self) -> Result<Option<String>, DecodeError> {
-        if self.byte() == Some(b'}') {
-            self.at += 1;
-            return Ok(None);
-        }
-        let key = self.string()?;
-        self.byte(); // the white space in front of the colon
-        self.at += 1;
-        Ok(Some(key))
-    }
-
-    fn string(&mut self) -> Result<String, DecodeError> {
-        if self.byte() != Some(b'"') {
+    /// The name of a member and its colon.
+    #[inline(always)]
+    fn name(&mut self) -> Result<Name<'a>, DecodeError> {
+        if self.peek()? != b'"' {
             return Err(DecodeError::InvalidPayload);
         }
-        let bytes = self.text.as_bytes();
-        let start = self.at + 1;
-        let special = find_special(bytes, start);
-        if bytes.get(special) == Some(&b'"') {
-            self.at = special + 1;
-            return Ok(self.text[start..special].to_owned());
-        }
-        let end = skip_string(bytes, self.at).ok_or(DecodeError::InvalidPayload)?;
-        let text = read_string(&self.text[self.at..end]);
-        self.at = end;
-        Ok(text)
+        let name = self.string()?;
+        self.peek()?; // the white space in front of the colon
+        self.at += 1;
+        Ok(name)
     }
 
-    fn scalar(&mut self) -> Result<Value, DecodeError> {
-        let bytes = self.text.as_bytes();
-        let (value, len) = match bytes[self.at] {
-            b'"' => return self.string().map(Value::String),
-            b't' => (Value::Bool(true), 4),
-            b'f' => (Value::Bool(false), 5),
-            b'n' => (Value::Null, 4),
-            b'-' | b'0'..=b'9' => {
-                let end = skip_number(bytes, self.at).ok_or(DecodeError::InvalidPayload)?;
-                let number = read_number(&self.text[self.at..end]);
-                (Value::Number(number), end - self.at)
-            }
-            _ => return Err(DecodeError::InvalidPayload),
-        };
+    /// A string whose quote is here.
+    #[inline(always)]
+    fn string(&mut self) -> Result<Name<'a>, DecodeError> {
+        let (text, start) = (self.text, self.at);
+        let special = find_special(text.as_bytes(), start + 1);
+        if text.as_bytes().get(special) == Some(&b'"') {
+            self.at = special + 1;
+            return Ok(Name::Plain(&text[start + 1..special]));
+        }
+        self.at = skip_string(text.as_bytes(), start).ok_or(DecodeError::InvalidPayload)?;
+        Ok(Name::Quoted(&text[start..self.at]))
+    }
+
+    #[inline(always)]
+    fn word(&mut self, value: impl Into<Value>, len: usize) {
+        self.put(value);
         self.at += len;
-        Ok(value)
+    }
+
+    #[inline(always)]
+    fn number(&mut self) -> Result<(), DecodeError> {
+        let bytes = self.text.as_bytes();
+        let end = skip_number(bytes, self.at).ok_or(DecodeError::InvalidPayload)?;
+        let number = read_number(&self.text[self.at..end]);
+        self.put(number);
+        self.at = end;
+        Ok(())
     }
 
     /// A placeholder becomes the attachment it names; anything else stays what it is.
@@ -168,6 +231,16 @@ impl<'a> Reader<'a> {
             .map(|bytes| Value::Binary(bytes.clone()))
             .ok_or(DecodeError::IllegalAttachments)
     }
+}
+
+/// Moves what is behind `from` into memory of its size, as a whole.
+fn take_from<T>(all: &mut Vec<T>, from: usize) -> Vec<T> {
+    if from > 0 {
+        return all.split_off(from);
+    }
+    let mut own = Vec::with_capacity(all.len());
+    own.append(all);
+    own
 }
 
 /// The text of a JSON string with its quotes. Lone surrogates, which JavaScript has and Rust has
@@ -203,12 +276,28 @@ impl serde::de::Visitor<'_> for LossyText {
 
 /// The number that the text of one stands for.
 pub(crate) fn read_number(text: &str) -> Number {
-    if let Ok(n) = text.parse::<i64>() {
+    let bytes = text.as_bytes();
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return read_float(text);
+    }
+    if digits.len() > 18 {
+        return read_large(text);
+    }
+    let add = |n, digit: &u8| n * 10 + i64::from(digit - b'0');
+    let n = digits.iter().fold(0, add);
+    Number::Int(if digits.len() < bytes.len() { -n } else { n })
+}
+
+/// An integer that may have more than 64 bits.
+fn read_large(text: &str) -> Number {
+    if let Ok(n) = text.parse() {
         return Number::Int(n);
     }
-    if let Ok(n) = text.parse::<u64>() {
-        return Number::UInt(n);
-    }
+    text.parse().map_or_else(|_| read_float(text), Number::UInt)
+}
+
+fn read_float(text: &str) -> Number {
     // The grammar of JSON is within that of Rust; too large a number is infinite, as in JavaScript.
     Number::Float(text.parse().unwrap_or(f64::NAN))
 }

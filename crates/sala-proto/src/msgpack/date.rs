@@ -19,13 +19,14 @@ pub(crate) fn iso_text(millis: i64) -> Value {
         ..0 => format!("-{:06}", -year),
         _ => format!("+{year:06}"),
     };
-    Value::String(format!(
+    let text = format!(
         "{year}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
         time / 3_600_000,
         time / 60_000 % 60,
         time / 1000 % 60,
         time % 1000
-    ))
+    );
+    text.into()
 }
 
 /// The milliseconds that the data of MessagePack's timestamp, extension -1, stands for; `None` if it is

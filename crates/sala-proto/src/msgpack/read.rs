@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::{DecodeError, Number, Object, Value};
+use crate::{DecodeError, Number, Object, Text, Value};
 
 /// Whose MessagePack it is. They differ in extensions only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +207,7 @@ impl<'a> Cursor<'a> {
 /// A container under construction, and how many values it still wants.
 enum Frame {
     List(Vec<Value>, usize),
-    Map(Object, Option<String>, usize),
+    Map(Object, Option<Text>, usize),
 }
 
 /// The next `count` values of input that was checked; fewer if it was not.
@@ -279,13 +279,13 @@ pub(crate) fn read_value(
 }
 
 /// A key as JavaScript makes a property name of it.
-pub(crate) fn key_text(key: Value) -> String {
+pub(crate) fn key_text(key: Value) -> Text {
     match key {
         Value::String(text) => text,
-        Value::Number(number) => crate::args::number_text(number),
-        Value::Bool(value) => value.to_string(),
-        Value::Null => "null".to_owned(),
-        Value::Binary(_) | Value::Array(_) | Value::Object(_) => "[object Object]".to_owned(),
+        Value::Number(number) => crate::args::number_text(number).into(),
+        Value::Bool(value) => if value { "true" } else { "false" }.into(),
+        Value::Null => "null".into(),
+        Value::Binary(_) | Value::Array(_) | Value::Object(_) => "[object Object]".into(),
     }
 }
 
@@ -303,7 +303,7 @@ pub(super) fn scalar_value(token: Token, bytes: &Bytes, dialect: Dialect) -> Val
         Token::Int(n) => n.into(),
         Token::UInt(n) => n.into(),
         Token::Float(n) => n.into(),
-        Token::Str(start, end) => Value::String(text_of(&bytes[start..end]).into_owned()),
+        Token::Str(start, end) => Value::String(text_of(&bytes[start..end]).into()),
         Token::Bin(start, end) => Value::Binary(bytes.slice(start..end)),
         Token::Date(millis) => super::date::iso_text(millis),
         // A pair, as in notepack.io.

@@ -9,7 +9,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Number, Object, Value};
+use super::{Number, Object, Text, Value};
 use crate::{ArgsError, bridge};
 
 impl<'de> Deserialize<'de> for Value {
@@ -86,7 +86,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut object = Object::new();
-        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+        while let Some((key, value)) = map.next_entry::<Text, Value>()? {
             object.insert(key, value);
         }
         Ok(Value::Object(object))
@@ -179,7 +179,7 @@ impl<'de> Deserializer<'de> for Tree {
             Value::Number(Number::Int(n)) => visitor.visit_i64(n),
             Value::Number(Number::UInt(n)) => visitor.visit_u64(n),
             Value::Number(Number::Float(n)) => visitor.visit_f64(n),
-            Value::String(text) => visitor.visit_string(text),
+            Value::String(text) => text.visit(visitor),
             Value::Binary(bytes) => visitor.visit_byte_buf(bytes.into()),
             Value::Array(items) => {
                 let left = deeper(self.left)?;
@@ -256,7 +256,7 @@ fn deeper(left: u16) -> Result<u16, ArgsError> {
 
 /// An object's key: text, and for types that ask for one a number or a truth value, as JSON has
 /// only text there.
-struct Key(String);
+struct Key(Text);
 
 impl IntoDeserializer<'_, ArgsError> for Key {
     type Deserializer = Self;
@@ -271,7 +271,7 @@ macro_rules! key_from_text {
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
             match self.0.parse::<$ty>() {
                 Ok(value) => visitor.$visit(value),
-                Err(_) => visitor.visit_string(self.0),
+                Err(_) => self.0.visit(visitor),
             }
         }
     )*};
@@ -281,7 +281,7 @@ impl<'de> Deserializer<'de> for Key {
     type Error = ArgsError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
-        visitor.visit_string(self.0)
+        self.0.visit(visitor)
     }
 
     key_from_text!(
@@ -324,7 +324,7 @@ impl<'de> Deserializer<'de> for Key {
 
 /// An enum's variant and, unless it is a unit variant, its data.
 struct Variant {
-    variant: String,
+    variant: Text,
     value: Option<Tree>,
 }
 

@@ -5,10 +5,12 @@ use bytes::Bytes;
 mod de;
 mod object;
 mod ser;
+mod text;
 
 pub(crate) use de::Tree;
 pub use object::Object;
 pub use ser::to_value;
+pub use text::Text;
 
 /// Data of any shape: JSON's values and bytes. Objects keep the order of their keys.
 ///
@@ -24,7 +26,7 @@ pub enum Value {
     /// A number.
     Number(Number),
     /// Text.
-    String(String),
+    String(Text),
     /// Bytes: an attachment of a JSON packet, bytes inside a MessagePack one.
     Binary(Bytes),
     /// A list.
@@ -276,12 +278,18 @@ impl From<bool> for Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
+        Self::String(text.into())
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
+        Self::String(text.into())
+    }
+}
+
+impl From<Text> for Value {
+    fn from(text: Text) -> Self {
         Self::String(text)
     }
 }
@@ -322,7 +330,7 @@ impl From<serde_json::Value> for Value {
                 (None, Some(n)) => n.into(),
                 (None, None) => n.as_f64().unwrap_or(f64::NAN).into(),
             },
-            Json::String(text) => Self::String(text),
+            Json::String(text) => text.into(),
             Json::Array(items) => items.into(),
             Json::Object(members) => Self::Object(members.into_iter().collect()),
         }

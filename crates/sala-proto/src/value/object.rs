@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::Value;
+use super::{Text, Value};
 
 /// Named values in the order in which they were added.
 #[derive(Clone, Debug, Default)]
@@ -11,12 +11,43 @@ pub struct Object(Members);
 /// Most objects have a few members, which are found sooner by looking at all than by hashing.
 #[derive(Clone, Debug)]
 enum Members {
-    Few(Vec<(String, Value)>),
-    Many(Box<IndexMap<String, Value>>),
+    Few(Vec<(Text, Value)>),
+    Many(Box<IndexMap<Text, Value>>),
 }
 
 /// The most members that are looked through.
 const FEW: usize = 12;
+
+/// Members as they were read: of those with the same name the last one counts, in the place of the first.
+impl From<Vec<(Text, Value)>> for Object {
+    fn from(members: Vec<(Text, Value)>) -> Self {
+        if members.len() <= FEW && all_different(&members) {
+            Self(Members::Few(members))
+        } else {
+            members.into_iter().collect()
+        }
+    }
+}
+
+fn all_different(members: &[(Text, Value)]) -> bool {
+    let mut names = members.iter().map(|(name, _)| name);
+    // One bit for each name: only names with the same one need to be compared.
+    let mut seen = 0_u64;
+    names.all(|name| {
+        let bit = fingerprint(name);
+        let new = seen & bit == 0;
+        seen |= bit;
+        new
+    }) || (1..members.len()).all(|at| position(&members[..at], &members[at].0).is_none())
+}
+
+/// One of 64 bits, which equal names share.
+fn fingerprint(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let ends = bytes.first().zip(bytes.last());
+    let (first, last) = ends.map_or((0, 0), |(&first, &last)| (first, last));
+    1 << ((usize::from(first) + 7 * usize::from(last) + 13 * bytes.len()) % 64)
+}
 
 impl Default for Members {
     fn default() -> Self {
@@ -49,7 +80,7 @@ impl Object {
     }
 
     /// Adds a member, or replaces its value in its old place; returns the old value.
-    pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
+    pub fn insert(&mut self, key: impl Into<Text>, value: impl Into<Value>) -> Option<Value> {
         let (key, value) = (key.into(), value.into());
         let members = match &mut self.0 {
             Members::Few(members) => members,
@@ -100,7 +131,7 @@ impl Object {
     }
 }
 
-fn position(members: &[(String, Value)], key: &str) -> Option<usize> {
+fn position(members: &[(Text, Value)], key: &str) -> Option<usize> {
     members.iter().position(|(name, _)| name == key)
 }
 
@@ -114,7 +145,7 @@ impl PartialEq for Object {
     }
 }
 
-impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Object {
+impl<K: Into<Text>, V: Into<Value>> FromIterator<(K, V)> for Object {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
         let mut object = Self::new();
         for (key, value) in members {
@@ -125,8 +156,8 @@ impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Object {
 }
 
 impl IntoIterator for Object {
-    type Item = (String, Value);
-    type IntoIter = std::vec::IntoIter<(String, Value)>;
+    type Item = (Text, Value);
+    type IntoIter = std::vec::IntoIter<(Text, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
         match self.0 {
@@ -137,8 +168,8 @@ impl IntoIterator for Object {
 }
 
 enum Iter<'a> {
-    Few(std::slice::Iter<'a, (String, Value)>),
-    Many(indexmap::map::Iter<'a, String, Value>),
+    Few(std::slice::Iter<'a, (Text, Value)>),
+    Many(indexmap::map::Iter<'a, Text, Value>),
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -192,6 +223,23 @@ mod tests {
             let members: Vec<_> = object.into_iter().collect();
             assert_eq!(members.len(), expected.len());
         }
+    }
+
+    #[test]
+    fn of_members_with_the_same_name_the_last_counts_in_the_place_of_the_first() {
+        for count in [2, FEW, FEW + 2] {
+            let mut members: Vec<(Text, Value)> = (0..count)
+                .map(|n| (n.to_string().as_str().into(), Value::from(n as u64)))
+                .collect();
+            assert_eq!(Object::from(members.clone()).len(), count);
+            members.push(("0".into(), true.into()));
+            let object = Object::from(members);
+            assert_eq!(object.len(), count);
+            assert_eq!(object.iter().next(), Some(("0", &Value::Bool(true))));
+        }
+        let different = ["a", "i", "", "aa", "ia", "ai", "Aa", "\u{e9}"];
+        let members = different.map(|name| (Text::from(name), Value::Null));
+        assert_eq!(Object::from(members.to_vec()).len(), different.len());
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl<'a> MsgPackReader<'a> {
             return Ok(text_of(&self.message[start..end]));
         }
         self.cursor.at = at;
-        self.value().map(|key| key_text(key).into())
+        self.value().map(|key| String::from(key_text(key)).into())
     }
 
     pub(super) fn text(&mut self) -> Result<Cow<'a, str>, DecodeError> {
@@ -75,7 +75,7 @@ impl<'a> MsgPackReader<'a> {
             Token::Date(_) => {
                 self.cursor.at = at;
                 match self.value()? {
-                    Value::String(text) => Ok(text.into()),
+                    Value::String(text) => Ok(String::from(text).into()),
                     _ => Err(DecodeError::InvalidPayload), // farther away than dates go
                 }
             }

@@ -26,6 +26,7 @@ pub use self::write::encode;
 use crate::Redis;
 use crate::connect::{Connector, Publisher, Renewed, Way};
 use crate::numsub;
+use crate::peers::Peers;
 
 /// What the errors call it.
 const NAME: &str = "redis classic pub/sub";
@@ -73,6 +74,7 @@ pub struct ClassicOptions {
     names: Names,
     request_timeout: Duration,
     parser: Option<Arc<dyn Parser>>,
+    check_peers: bool,
 }
 
 impl Default for ClassicOptions {
@@ -84,6 +86,7 @@ impl Default for ClassicOptions {
             },
             request_timeout: Duration::from_secs(5),
             parser: None,
+            check_peers: true,
         }
     }
 }
@@ -94,6 +97,7 @@ impl fmt::Debug for ClassicOptions {
             .field("names", &self.names)
             .field("request_timeout", &self.request_timeout)
             .field("has_parser", &self.parser.is_some())
+            .field("check_peers", &self.check_peers)
             .finish()
     }
 }
@@ -127,16 +131,28 @@ impl ClassicOptions {
         self
     }
 
+    /// Whether to look at start-up if the servers that are there already use another kind of adapter with this prefix:
+    /// then [`connect`](Self::connect) fails, because neither would hear the other. Switch it off to replace such servers by this
+    /// kind one after the other. Default: yes.
+    pub fn check_peers(mut self, check: bool) -> Self {
+        self.check_peers = check;
+        self
+    }
+
     /// Checks that the Redis can be reached and is what its URL says.
     ///
     /// # Errors
     ///
     /// With a text that says what to do: a URL that is none, nobody there, a wrong password, a Redis
-    /// before 6.0, a Cluster that is none, a master that no sentinel knows.
+    /// before 6.0, a Cluster that is none, a master that no sentinel knows, servers with another kind of adapter.
     ///
     /// *Cancel safety:* may be dropped at any time.
     pub async fn connect(self, redis: impl Into<Redis>) -> Result<Classic, BackendError> {
         let connector = checked(&redis.into()).await?;
+        if self.check_peers {
+            let peers = Peers::of(&connector, &self.names.key).await?;
+            peers.check_classic().await?;
+        }
         Ok(Classic {
             options: self,
             connector,

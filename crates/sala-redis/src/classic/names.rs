@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sala_adapter::{Envelope, Message, Room};
 
+use crate::peers::escaped;
+
 /// Names channels.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
@@ -20,15 +22,7 @@ impl Names {
 
     /// The pattern of all channels for broadcasts of a namespace. Only its last character stands for others.
     pub(super) fn pattern(&self, namespace: &str) -> String {
-        let mut pattern = String::new();
-        for c in self.broadcasts(namespace).chars() {
-            if matches!(c, '*' | '?' | '[' | ']' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(c);
-        }
-        pattern.push('*');
-        pattern
+        format!("{}*", escaped(&self.broadcasts(namespace)))
     }
 
     /// Questions and commands.

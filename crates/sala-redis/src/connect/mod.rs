@@ -39,7 +39,7 @@ pub(crate) use self::renewed::Renewed;
 pub(crate) use self::subscriber::{Subscriber, Subscription};
 use crate::Redis;
 use crate::error::failed;
-use crate::named::Limits;
+use crate::named::{Limits, without_secrets};
 use crate::place::{self, Place};
 
 /// Opens connections to one Redis.
@@ -50,6 +50,8 @@ pub(crate) struct Connector {
 
 struct Shared {
     place: Place,
+    /// The URLs without secrets.
+    shown: String,
     limits: Limits,
     #[cfg(feature = "tls")]
     certificates: crate::named::Certificates,
@@ -94,6 +96,7 @@ impl Connector {
     pub(crate) fn new(redis: &Redis) -> Result<Self, BackendError> {
         let shared = Shared {
             place: place::parse(&redis.urls)?,
+            shown: shown(&redis.urls),
             limits: redis.limits,
             #[cfg(feature = "tls")]
             certificates: redis.certificates.clone(),
@@ -110,6 +113,11 @@ impl Connector {
     /// The limits that were set.
     pub(crate) fn limits(&self) -> Limits {
         self.shared.limits
+    }
+
+    /// Where it is, for errors: without secrets.
+    pub(crate) fn shown(&self) -> String {
+        self.shared.shown.clone()
     }
 
     /// Whether it is a Cluster.
@@ -334,6 +342,11 @@ impl Connector {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn shown(urls: &[String]) -> String {
+    let urls: Vec<_> = urls.iter().map(|url| without_secrets(url)).collect();
+    urls.join(", ")
 }
 
 /// What a connection that follows nothing does with pushes.

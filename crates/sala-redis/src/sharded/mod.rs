@@ -19,6 +19,7 @@ pub use self::outlet::ShardedOutlet;
 use crate::Redis;
 use crate::connect::{Connector, Publisher, Renewed, Way};
 use crate::numsub;
+use crate::peers::Peers;
 
 /// What the errors call it.
 const NAME: &str = "redis sharded pub/sub";
@@ -80,6 +81,7 @@ pub struct ShardedOptions {
     prefix: String,
     mode: SubscriptionMode,
     request_timeout: Duration,
+    check_peers: bool,
 }
 
 impl Default for ShardedOptions {
@@ -88,6 +90,7 @@ impl Default for ShardedOptions {
             prefix: "socket.io".to_owned(),
             mode: SubscriptionMode::default(),
             request_timeout: Duration::from_secs(5),
+            check_peers: true,
         }
     }
 }
@@ -113,16 +116,29 @@ impl ShardedOptions {
         self
     }
 
+    /// Whether to look at start-up if the servers that are there already use another kind of adapter with this prefix:
+    /// then [`connect`](Self::connect) fails, because neither would hear the other. Switch it off to replace such servers by this
+    /// kind one after the other. Default: yes.
+    pub fn check_peers(mut self, check: bool) -> Self {
+        self.check_peers = check;
+        self
+    }
+
     /// Checks that the Redis can be reached and is what its URL says.
     ///
     /// # Errors
     ///
     /// With a text that says what to do: a URL that is none, nobody there, a wrong password, a Redis
-    /// before 7.0, a Cluster that is none.
+    /// before 7.0, a Cluster that is none, servers with another kind of adapter.
     ///
     /// *Cancel safety:* may be dropped at any time.
     pub async fn connect(self, redis: impl Into<Redis>) -> Result<Sharded, BackendError> {
         let connector = self.checked(&redis.into()).await?;
+        if self.check_peers {
+            let peers = Peers::of(&connector, &self.prefix).await?;
+            let is_static = self.mode == SubscriptionMode::Static;
+            peers.check_sharded(is_static).await?;
+        }
         Ok(Sharded {
             options: self,
             connector,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sala_adapter::backend::{BackendError, Delivery, Follow, Inlet};
 use sala_adapter::codec::{self, CodecError, CodecErrorKind};
@@ -9,10 +10,12 @@ use sala_adapter::message::Envelope;
 use sala_adapter::recovery::Offset;
 use sala_adapter::target::{Room, ServerId};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::StreamsOptions;
 use super::entry::Fields;
 use super::id::StreamId;
+use super::own::{Own, Place};
 use super::places::Places;
 use super::reader::{Entry, Gap, Handed, Pace, Read, Reader, first_id, newest};
 use crate::connect::{Connector, Incoming, Node, Renewed, Subscriber, Subscription};
@@ -24,6 +27,7 @@ pub struct StreamsInlet {
     server: ServerId,
     connector: Connector,
     places: Arc<Mutex<Places>>,
+    own: Arc<Own>,
     subscriber: Subscriber,
     commands: Arc<Renewed>,
     readers: HashMap<String, Reader>,
@@ -39,7 +43,21 @@ struct Current {
     stream: Arc<str>,
     gap: Option<Gap>,
     entries: std::vec::IntoIter<Entry>,
+    /// Before them.
+    own: Option<OwnEntry>,
 }
+
+/// An entry of ours.
+#[derive(Clone, Copy)]
+struct OwnEntry {
+    id: StreamId,
+    /// How long to wait until it is known whose it is.
+    until: Instant,
+}
+
+/// How long the entries of others wait behind one of ours when Redis does not say whose it is. Own sockets
+/// wait no longer either.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl StreamsInlet {
     pub(super) fn new(
@@ -47,10 +65,12 @@ impl StreamsInlet {
         server: ServerId,
         connector: Connector,
         places: Arc<Mutex<Places>>,
+        own: Arc<Own>,
         subscriber: Subscriber,
         commands: Arc<Renewed>,
     ) -> Self {
         lock(&places).reopen();
+        own.reopen();
         // Each reader holds one reading more, which it has at hand.
         let (readings_sender, readings) = mpsc::channel(1);
         Self {
@@ -58,6 +78,7 @@ impl StreamsInlet {
             server,
             connector,
             places,
+            own,
             subscriber,
             commands,
             readers: HashMap::new(),
@@ -85,6 +106,7 @@ impl StreamsInlet {
         let place = lock(&self.places).follow(namespace, &stream, end);
         if !self.readers.contains_key(&stream) {
             let node = self.connector.waiting(stream.as_bytes()).await?;
+            self.own.begin(&stream);
             let reader = self.read(node, &stream, place);
             self.readers.insert(stream, reader);
         }
@@ -131,6 +153,7 @@ impl StreamsInlet {
         let unused = lock(&self.places).leave(namespace);
         if let Some(stream) = unused {
             self.readers.remove(&stream);
+            self.own.end(&stream);
         }
         self.subscriber.leave(&self.subscriptions(namespace)).await
     }
@@ -140,23 +163,46 @@ impl StreamsInlet {
         if let Some(gap) = self.current.gap.take() {
             return Some(self.report(gap));
         }
-        while let Some(entry) = self.current.entries.next() {
+        loop {
+            if let Some(own) = self.current.own {
+                let place = self.own.place(&self.current.stream, own.id);
+                if place == Place::Unknown && Instant::now() < own.until {
+                    return None;
+                }
+                self.current.own = None;
+                lock(&self.places).pass(&self.current.stream, own.id, None);
+                if let Place::Of((namespace, number)) = place {
+                    return Some(Delivery::Logged {
+                        namespace,
+                        number,
+                        offset: Some(own.id.into()),
+                    });
+                }
+            }
+            let entry = self.current.entries.next()?;
             if let Some(delivery) = self.entry(entry) {
                 return Some(delivery);
             }
         }
-        None
     }
 
-    fn entry(&self, Entry { id, pairs }: Entry) -> Option<Delivery> {
+    fn entry(&mut self, Entry { id, pairs }: Entry) -> Option<Delivery> {
+        let fields = Fields::from_pairs(pairs);
+        if fields
+            .as_ref()
+            .is_ok_and(|it| it.uid == self.server.as_bytes())
+        {
+            let until = Instant::now() + PATIENCE;
+            self.current.own = Some(OwnEntry { id, until });
+            return None;
+        }
         let stream = &self.current.stream;
         let source = || format!("{stream} {id}");
-        let fields = Fields::from_pairs(pairs);
         let namespace = fields.as_ref().ok().and_then(Fields::namespace);
         let is_followed = lock(&self.places).pass(stream, id, namespace.as_ref());
         match fields {
             Err(error) => Some(malformed(&source(), error.into())),
-            Ok(fields) if !is_followed || fields.uid == self.server.as_bytes() => None,
+            Ok(_) if !is_followed => None,
             Ok(fields) => {
                 let bytes = fields.weight();
                 self.told(&source(), bytes, fields.decode(), Some(id.into()))
@@ -192,6 +238,7 @@ impl StreamsInlet {
                 stream,
                 gap,
                 entries,
+                own: None,
             };
         }
         Ok(())
@@ -263,8 +310,11 @@ impl Inlet for StreamsInlet {
             if let Some(delivery) = self.pop() {
                 return Ok(delivery);
             }
+            let waits_until = self.current.own.map(|own| own.until);
             tokio::select! {
-                Some(handed) = self.readings.recv() => self.take(handed)?,
+                () = self.own.changed(), if waits_until.is_some() => {}
+                () = sleep_until(waits_until.unwrap_or_else(Instant::now)), if waits_until.is_some() => {}
+                Some(handed) = self.readings.recv(), if waits_until.is_none() => self.take(handed)?,
                 incoming = self.subscriber.recv() => {
                     if let Some(delivery) = self.published(incoming?) {
                         return Ok(delivery);
@@ -276,6 +326,7 @@ impl Inlet for StreamsInlet {
 
     async fn close(&mut self) {
         self.readers.clear();
+        self.own.reopen();
         let namespaces = lock(&self.places).leave_all();
         for namespace in namespaces {
             // If it fails, the connection is gone, and its subscriptions with it.

@@ -9,6 +9,7 @@ mod ledger;
 mod name;
 mod options;
 mod outlet;
+mod own;
 mod places;
 mod reader;
 mod session;
@@ -29,6 +30,7 @@ pub use self::inlet::StreamsInlet;
 use self::ledger::Ledger;
 pub use self::options::StreamsOptions;
 pub use self::outlet::StreamsOutlet;
+use self::own::Own;
 use self::places::Places;
 pub use self::session::{decode as decode_session, encode as encode_session};
 use self::store::SessionStore;
@@ -95,6 +97,7 @@ pub struct Streams {
     connector: Connector,
     places: Arc<Mutex<Places>>,
     ledger: Arc<Mutex<Ledger>>,
+    own: Arc<Own>,
 }
 
 impl Streams {
@@ -120,6 +123,7 @@ impl Streams {
             connector,
             places: Arc::default(),
             ledger: Arc::default(),
+            own: Arc::default(),
         }
     }
 }
@@ -155,6 +159,7 @@ impl Backend for Streams {
             context.server.clone(),
             connector.clone(),
             self.places.clone(),
+            self.own.clone(),
             subscriber,
             commands,
         );
@@ -164,6 +169,7 @@ impl Backend for Streams {
                 connector.clone(),
                 context.server.clone(),
                 self.ledger.clone(),
+                self.own.clone(),
             ),
             inlet,
             counter: Some(Arc::new(counter)),

@@ -9,11 +9,12 @@ use sala_adapter::target::ServerId;
 use super::{NAME, Streams, StreamsOutlet, name};
 use crate::Redis;
 use crate::connect::Connector;
+use crate::peers::Peers;
 
 /// The options of [`Streams`].
 ///
-/// Servers of a cluster, and emitters, must agree on all but `max_len`, `read_count`, `block_time`, `only_plaintext`
-/// and `request_timeout`.
+/// Servers of a cluster, and emitters, must agree on all but `max_len`, `read_count`, `block_time`, `only_plaintext`,
+/// `request_timeout` and `check_peers`.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct StreamsOptions {
@@ -27,6 +28,7 @@ pub struct StreamsOptions {
     pub(super) session_prefix: String,
     pub(super) only_plaintext: bool,
     pub(super) request_timeout: Duration,
+    pub(super) check_peers: bool,
 }
 
 impl Default for StreamsOptions {
@@ -42,6 +44,7 @@ impl Default for StreamsOptions {
             session_prefix: "sio:session:".to_owned(),
             only_plaintext: false,
             request_timeout: Duration::from_secs(5),
+            check_peers: true,
         }
     }
 }
@@ -119,16 +122,27 @@ impl StreamsOptions {
         self
     }
 
+    /// Whether to look at start-up if the servers that are there already use another kind of adapter with this prefix:
+    /// then [`connect`](Self::connect) fails, because neither would hear the other. Switch it off to replace such servers by this
+    /// kind one after the other. Default: yes.
+    pub fn check_peers(mut self, check: bool) -> Self {
+        self.check_peers = check;
+        self
+    }
+
     /// Checks that the Redis can be reached and is what its URL says.
     ///
     /// # Errors
     ///
     /// With a text that says what to do: an option that cannot work, a URL that is none, nobody there, a
-    /// wrong password, a Redis that is too old, a Cluster that is none.
+    /// wrong password, a Redis that is too old, a Cluster that is none, servers with another kind of adapter.
     ///
     /// *Cancel safety:* may be dropped at any time.
     pub async fn connect(self, redis: impl Into<Redis>) -> Result<Streams, BackendError> {
         let connector = self.checked(&redis.into()).await?;
+        if self.check_peers {
+            self.look_at_peers(&connector).await?;
+        }
         Ok(Streams::new(self, connector))
     }
 
@@ -143,6 +157,15 @@ impl StreamsOptions {
     pub async fn outlet(self, redis: impl Into<Redis>) -> Result<StreamsOutlet, BackendError> {
         let connector = self.checked(&redis.into()).await?;
         Ok(StreamsOutlet::of_emitter(Arc::new(self), connector))
+    }
+
+    async fn look_at_peers(&self, connector: &Connector) -> Result<(), BackendError> {
+        let peers = Peers::of(connector, &self.channel_prefix).await?;
+        peers.check_streams(self.sharded).await?;
+        let stream_of = |count| name::stream_of("/", &self.stream_name, count);
+        peers
+            .check_stream(&self.stream_name, self.stream_count, stream_of)
+            .await
     }
 
     async fn checked(&self, redis: &Redis) -> Result<Connector, BackendError> {

@@ -15,6 +15,7 @@ use super::entry::{Fields, is_logged};
 use super::id::StreamId;
 use super::lane::{Lane, executed};
 use super::ledger::{Ledger, lock};
+use super::own::{Own, Waiting};
 use super::reader::last_id;
 use crate::connect::{Connector, Node, Post, Publisher, Way};
 use crate::error::failed;
@@ -37,7 +38,11 @@ pub struct StreamsOutlet {
 /// Whose messages these are.
 enum Author {
     /// A server, which knows its own entries by its id.
-    Server(ServerId, Arc<Mutex<Ledger>>),
+    Server {
+        id: ServerId,
+        ledger: Arc<Mutex<Ledger>>,
+        own: Arc<Own>,
+    },
     /// An emitter, which shares its id with all others.
     Emitter,
 }
@@ -79,10 +84,11 @@ impl StreamsOutlet {
     pub(super) fn of_server(
         options: Arc<StreamsOptions>,
         connector: Connector,
-        server: ServerId,
+        id: ServerId,
         ledger: Arc<Mutex<Ledger>>,
+        own: Arc<Own>,
     ) -> Self {
-        Self::new(options, connector, Author::Server(server, ledger))
+        Self::new(options, connector, Author::Server { id, ledger, own })
     }
 
     pub(super) fn of_emitter(options: Arc<StreamsOptions>, connector: Connector) -> Self {
@@ -178,6 +184,9 @@ impl StreamsOutlet {
             // The next attempt opens connections of its own, and looks what this one has written.
             self.lanes.clear();
             self.found.clear();
+            if let Author::Server { own, .. } = &self.author {
+                own.give_up();
+            }
         }
         result
     }
@@ -213,7 +222,7 @@ impl StreamsOutlet {
             return Ok(lane.node.clone());
         }
         let ledger = match &self.author {
-            Author::Server(_, ledger) => Some(&**ledger),
+            Author::Server { ledger, .. } => Some(&**ledger),
             Author::Emitter => None,
         };
         let lane = Lane::open(&self.connector, name, ledger).await?;
@@ -224,7 +233,7 @@ impl StreamsOutlet {
 
     /// Finds out, once for each stream, what the connection before has written of what was under way.
     async fn look_back(&mut self, node: &Node, stream: &str) -> Result<(), BackendError> {
-        let Author::Server(server, ledger) = &self.author else {
+        let Author::Server { id, ledger, .. } = &self.author else {
             return Ok(());
         };
         if self.found.contains_key(stream) {
@@ -239,7 +248,7 @@ impl StreamsOutlet {
                 lock(ledger).begin(stream, end);
             }
             Some(written) if written.in_flight > 0 => {
-                let own = server.as_bytes();
+                let own = id.as_bytes();
                 found.entries = executed(node, stream, written.confirmed, own)
                     .await
                     .map_err(name)?;
@@ -277,8 +286,10 @@ impl StreamsOutlet {
             return Ok(());
         }
         let pipeline = self.pipeline(items);
+        let mut places = Vec::with_capacity(items.len());
         for item in items {
             self.note(item, Ledger::depart);
+            places.push(self.place_of(item, &batch[item.parcel]));
         }
         let mut connection = node.connection.clone();
         let name = |error| failed("writing to the stream", &node.address, error);
@@ -286,11 +297,14 @@ impl StreamsOutlet {
             .send_packed_commands(&pipeline, 0, items.len())
             .await;
         let mut broken = None;
-        for (item, reply) in items.iter().zip(sent.map_err(name)?) {
+        let replies = sent.map_err(name)?.into_iter().zip(places);
+        for (item, (reply, place)) in items.iter().zip(replies) {
             let reply = reply.extract_error().map_err(name);
             let id = reply.as_ref().ok().and_then(id_of);
             self.note(item, |ledger, stream| ledger.arrive(stream, id));
+            let is_told_when_read = place.is_some_and(|place| place.arrive(&item.stream, id));
             match reply {
+                Ok(_) if is_told_when_read => batch[item.parcel].state = State::Logged,
                 Ok(_) => batch[item.parcel].state = State::Sent(id.map(Offset::from)),
                 // This node does not write it, but another may.
                 Err(error) if error.kind() == BackendErrorKind::Unreachable => broken = Some(error),
@@ -298,6 +312,17 @@ impl StreamsOutlet {
             }
         }
         broken.map_or(Ok(()), Err)
+    }
+
+    /// Whether own sockets wait until the entry is read.
+    fn place_of(&self, item: &Item, parcel: &Parcel) -> Option<PlaceOf> {
+        let (Author::Server { own, .. }, Some(number)) = (&self.author, parcel.logged) else {
+            return None;
+        };
+        own.depart(&item.stream).then(|| PlaceOf {
+            own: own.clone(),
+            waiting: (parcel.envelope.namespace.clone(), number),
+        })
     }
 
     fn pipeline(&self, items: &[Item]) -> Pipeline {
@@ -324,9 +349,21 @@ impl StreamsOutlet {
     }
 
     fn note(&self, item: &Item, note: impl FnOnce(&mut Ledger, &str)) {
-        if let Author::Server(_, ledger) = &self.author {
+        if let Author::Server { ledger, .. } = &self.author {
             note(&mut lock(ledger), &item.stream);
         }
+    }
+}
+
+/// The place of an entry for which own sockets wait.
+struct PlaceOf {
+    own: Arc<Own>,
+    waiting: Waiting,
+}
+
+impl PlaceOf {
+    fn arrive(self, stream: &str, id: Option<StreamId>) -> bool {
+        self.own.arrive(stream, id, self.waiting)
     }
 }
 

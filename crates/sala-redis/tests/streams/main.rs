@@ -8,8 +8,8 @@ mod conformance;
 mod delivery;
 mod hostile;
 mod once;
+mod order;
 mod outage;
-mod proxy;
 mod recovery;
 #[cfg(feature = "cluster")]
 mod topologies;

@@ -4,9 +4,9 @@ use sala_adapter::backend::Outlet;
 use sala_redis::{Redis as Named, Streams};
 use sala_testkit::redis::Redis;
 
-use crate::proxy::{Proxy, Way};
 use crate::support::Node;
 use crate::{Server, are_in_order, numbered, server};
+use sala_testkit::redis::{Proxy, Way};
 
 /// The names of the events in the stream, in its order.
 async fn written(redis: &Redis) -> Vec<String> {

@@ -3,12 +3,14 @@
 //! The program is `redis-server`, or what the environment variable `SALA_REDIS_SERVER` names: `valkey-server`, say.
 
 mod cluster;
+mod proxy;
 mod sentinel;
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 
 pub use cluster::RedisCluster;
+pub use proxy::{Proxy, Way};
 pub use sentinel::RedisSentinel;
 
 use crate::daemon::SHORTLY;

@@ -1,16 +1,17 @@
-//! Between a server and Redis: a cable that breaks.
+//! Between a server and Redis: a cable that breaks, or is slow.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Passes bytes on, and cuts all connections once after so many of them.
-pub(crate) struct Proxy {
+pub struct Proxy {
     addr: SocketAddr,
     fuse: Arc<Fuse>,
     _task: JoinSet<()>,
@@ -18,8 +19,10 @@ pub(crate) struct Proxy {
 
 /// Which way the bytes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
+    /// What the client sends.
     ToRedis,
+    /// What Redis answers.
     FromRedis,
 }
 
@@ -28,12 +31,15 @@ struct Fuse {
     from_redis: AtomicUsize,
     cuts: AtomicUsize,
     blown: tokio::sync::Notify,
+    /// The command whose answers are kept back.
+    held: watch::Sender<Option<&'static str>>,
 }
 
 const NEVER: usize = usize::MAX;
 
 impl Proxy {
-    pub(crate) async fn to(redis: SocketAddr) -> Self {
+    /// A proxy in front of a Redis.
+    pub async fn to(redis: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let fuse = Arc::new(Fuse {
@@ -41,6 +47,7 @@ impl Proxy {
             from_redis: NEVER.into(),
             cuts: 0.into(),
             blown: tokio::sync::Notify::new(),
+            held: watch::Sender::new(None),
         });
         let mut task = JoinSet::new();
         task.spawn(accept(listener, redis, fuse.clone()));
@@ -51,17 +58,28 @@ impl Proxy {
         }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where a client finds Redis behind the proxy.
+    pub fn url(&self) -> String {
         format!("redis://{}", self.addr)
     }
 
     /// Cuts all connections when so many more bytes went this way; the last of them still arrive.
-    pub(crate) fn cut_after(&self, way: Way, bytes: usize) {
+    pub fn cut_after(&self, way: Way, bytes: usize) {
         self.fuse.of(way).store(bytes, Ordering::SeqCst);
     }
 
+    /// Keeps back what Redis answers from now on over connections that send or have sent this command, `XADD` or `XREAD`.
+    pub fn hold(&self, command: &'static str) {
+        self.fuse.held.send_replace(Some(command));
+    }
+
+    /// Lets go of what was kept back.
+    pub fn release(&self) {
+        self.fuse.held.send_replace(None);
+    }
+
     /// How often it has cut.
-    pub(crate) fn cuts(&self) -> usize {
+    pub fn cuts(&self) -> usize {
         self.fuse.cuts.load(Ordering::SeqCst)
     }
 }
@@ -102,18 +120,56 @@ async fn accept(listener: TcpListener, redis: SocketAddr, fuse: Arc<Fuse>) {
             };
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
+            let sent = Sent::default();
             tokio::select! {
-                () = pass(from_client, to_server, Way::ToRedis, &fuse) => {}
-                () = pass(from_server, to_client, Way::FromRedis, &fuse) => {}
+                () = pass(from_client, to_server, Way::ToRedis, &fuse, &sent) => {}
+                () = pass(from_server, to_client, Way::FromRedis, &fuse, &sent) => {}
                 () = fuse.blown.notified() => {}
             }
         });
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, fuse: &Fuse) {
+/// Which commands a connection has sent.
+#[derive(Default)]
+struct Sent {
+    xadd: AtomicBool,
+    xread: AtomicBool,
+}
+
+impl Sent {
+    fn of(&self, command: &str) -> &AtomicBool {
+        match command {
+            "XADD" => &self.xadd,
+            _ => &self.xread,
+        }
+    }
+
+    fn note(&self, bytes: &[u8]) {
+        for command in ["XADD", "XREAD"] {
+            if bytes
+                .windows(command.len())
+                .any(|it| it == command.as_bytes())
+            {
+                self.of(command).store(true, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, fuse: &Fuse, sent: &Sent) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        match way {
+            Way::ToRedis => sent.note(&buffer[..read]),
+            Way::FromRedis => {
+                let mut held = fuse.held.subscribe();
+                let may_pass = |held: &Option<&str>| {
+                    held.is_none_or(|command| !sent.of(command).load(Ordering::SeqCst))
+                };
+                held.wait_for(may_pass).await.expect("the proxy lives");
+            }
+        }
         let (bytes, was_all) = fuse.burn(way, read);
         if to.write_all(&buffer[..bytes]).await.is_err() {
             return;
