@@ -325,6 +325,8 @@ async fn when_a_node_hangs_the_others_are_held_up_once() {
     cluster.nodes[hanging].thaw().await;
     within_seconds("the node to deliver again", async {
         loop {
+            // What goes to it fails without waiting for anything.
+            tokio::time::sleep(Duration::from_millis(10)).await;
             let mut batch = [a.parcel(to_room("back", &there))];
             a.outlet.send(&mut batch).await.unwrap();
             if matches!(batch[0].state, State::Sent(_)) && hears(&mut b, "back").await {
