@@ -19,6 +19,14 @@ pub(crate) fn ends_connection(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error()
 }
 
+/// Whether the answer did not come in time: whoever was asked is there and hangs.
+#[cfg(feature = "cluster")]
+pub(crate) fn is_timeout(error: &BackendError) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<RedisError>());
+    cause.is_some_and(RedisError::is_timeout)
+}
+
 fn kind(error: &RedisError) -> BackendErrorKind {
     match error.kind() {
         ErrorKind::InvalidClientConfig => Misconfigured,

@@ -80,17 +80,20 @@ async fn classic_messages_cross_the_nodes_once_and_servers_are_summed_over_them(
 #[tokio::test]
 async fn a_node_that_closed_an_idle_connection_is_counted() {
     let cluster = RedisCluster::start().await;
-    let (a, b) = (sharded("a", &cluster).await, sharded("b", &cluster).await);
-    let (c, d) = (classic("c", &cluster).await, classic("d", &cluster).await);
-    for counter in [&a.counter, &b.counter, &c.counter, &d.counter] {
-        // Each has a connection to each node now.
-        counter.count("/").await.unwrap();
-    }
+    let (a, _b) = (sharded("a", &cluster).await, sharded("b", &cluster).await);
+    is_counted_after_a_cut(&cluster, &a).await;
+    let cluster = RedisCluster::start().await;
+    let (a, _b) = (classic("a", &cluster).await, classic("b", &cluster).await);
+    is_counted_after_a_cut(&cluster, &a).await;
+}
+
+async fn is_counted_after_a_cut<B: Backend>(cluster: &RedisCluster, node: &Node<B>) {
+    // It has a connection to each node now.
+    node.until_count(2).await;
     for node in &cluster.nodes {
         node.run(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     }
-    assert_eq!((a.count().await, b.count().await), (2, 2));
-    assert_eq!((c.count().await, d.count().await), (2, 2));
+    assert_eq!(node.count().await, 2);
 }
 
 /// In a Cluster an emitter sent a message again whose connection broke before the answer came, and clients got it twice:
@@ -243,10 +246,103 @@ async fn when_a_node_is_lost_the_others_go_on_and_its_channels_come_back_with_it
     assert!(took < Duration::from_secs(2));
 }
 
+/// A node hung: it took connections and answered nothing. Every batch with a message for it waited until the time for an
+/// answer and then that for a connection was over, the link was given up, and what the other nodes had taken was sent again.
+#[tokio::test]
+async fn when_a_node_hangs_the_others_are_held_up_once() {
+    let cluster = RedisCluster::start().await;
+    for node in &cluster.nodes {
+        // The others must not find out during the test.
+        node.run(&["CONFIG", "SET", "cluster-node-timeout", "60000"])
+            .await;
+    }
+    let home = cluster.owner("socket.io#/#").await;
+    let (hanging, other) = ((home + 1) % 3, (home + 2) % 3);
+    let mut a = sharded("a", &cluster).await;
+    let mut b = sharded("b", &cluster).await;
+    let (there, elsewhere) = (
+        room_on(&cluster, hanging).await,
+        room_on(&cluster, other).await,
+    );
+    b.follow_room(&there).await;
+    b.follow_room(&elsewhere).await;
+    a.send(vec![
+        to_room("before", &there),
+        to_room("before", &elsewhere),
+    ])
+    .await;
+    assert_eq!([b.event().await, b.event().await], ["before", "before"]);
+
+    cluster.nodes[hanging].freeze().await;
+    for turn in 0..10 {
+        let mut batch = [
+            a.parcel(to_room("lost", &there)),
+            a.parcel(to_room(&turn.to_string(), &elsewhere)),
+        ];
+        let begun = Instant::now();
+        a.outlet.send(&mut batch).await.unwrap();
+        let took = begun.elapsed();
+        // Once the command's timeout of a second.
+        assert!(
+            took < Duration::from_millis(if turn == 0 { 2000 } else { 300 }),
+            "{took:?}"
+        );
+        assert!(
+            matches!(batch[0].state, State::Failed(_)),
+            "{:?}",
+            batch[0].state
+        );
+        assert!(
+            matches!(batch[1].state, State::Sent(_)),
+            "{:?}",
+            batch[1].state
+        );
+    }
+    let mut heard = Vec::new();
+    while heard.len() < 10 {
+        match b.recv().await.unwrap() {
+            Delivery::Message { envelope, .. } => heard.push(support::event_of(&envelope)),
+            Delivery::Lost { reason } => assert!(reason.contains("was lost"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(
+        heard,
+        (0..10).map(|turn| turn.to_string()).collect::<Vec<_>>()
+    );
+    // Subscriptions at other nodes go on, and nobody claims to have counted everybody.
+    let begun = Instant::now();
+    for n in 0..5 {
+        b.follow_room(&format!("{elsewhere}{n}")).await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    a.counter.count("/").await.expect_err("one node hangs");
+
+    cluster.nodes[hanging].thaw().await;
+    within_seconds("the node to deliver again", async {
+        loop {
+            let mut batch = [a.parcel(to_room("back", &there))];
+            a.outlet.send(&mut batch).await.unwrap();
+            if matches!(batch[0].state, State::Sent(_)) && hears(&mut b, "back").await {
+                break;
+            }
+        }
+    })
+    .await;
+    a.until_count(2).await;
+}
+
 /// Whether the event comes within a tenth of a second.
 async fn hears<B: Backend>(node: &mut Node<B>, name: &str) -> bool {
-    let next = tokio::time::timeout(Duration::from_millis(100), node.event());
-    next.await.is_ok_and(|event| event == name)
+    let next = tokio::time::timeout(Duration::from_millis(100), node.recv());
+    match next.await {
+        Ok(Ok(Delivery::Message { envelope, .. })) => support::event_of(&envelope) == name,
+        _ => false,
+    }
 }
 
 #[tokio::test]

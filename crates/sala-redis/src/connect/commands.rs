@@ -98,7 +98,7 @@ impl Commands {
     ///
     /// # Errors
     ///
-    /// If none can.
+    /// If none can, or if one hangs.
     pub(crate) async fn everywhere(
         &self,
         doing: &str,
@@ -167,7 +167,7 @@ mod cluster {
     use super::super::nodes::Nodes;
     use super::super::slots::Address;
     use super::{Keyed, Unanswered, no_reply, send};
-    use crate::error::{ends_connection, failed};
+    use crate::error::{ends_connection, failed, is_timeout};
 
     /// How long a command waits for its slot to be served again. Longer, and one lost node would hold up
     /// what goes to the others.
@@ -252,6 +252,8 @@ mod cluster {
     enum Outcome {
         Reply(Result<Value, RedisError>),
         NoConnection(BackendError),
+        /// The node has not answered before.
+        Hangs(BackendError),
     }
 
     impl Outcome {
@@ -270,6 +272,7 @@ mod cluster {
                     (Err(failed(doing, &shown(address), error)), retry)
                 }
                 Self::NoConnection(error) => (Err(error), true),
+                Self::Hangs(error) => (Err(error), false),
             }
         }
     }
@@ -280,6 +283,9 @@ mod cluster {
         address: &Address,
         commands: Vec<Cmd>,
     ) -> Vec<Outcome> {
+        if let Err(error) = nodes.unless_hanging(address) {
+            return same(commands.len(), || Outcome::Hangs(copy(&error)));
+        }
         let node = match nodes.node(address).await {
             Ok(node) => node,
             Err(error) => return same(commands.len(), || Outcome::NoConnection(copy(&error))),
@@ -287,7 +293,7 @@ mod cluster {
         let replies = match send(&node, commands.clone()).await {
             Ok(replies) => replies,
             Err(error) => {
-                nodes.lose(address);
+                nodes.lose(address, &failed(doing, &node.address, error.clone()));
                 return same(commands.len(), || Outcome::Reply(Err(error.clone())));
             }
         };
@@ -355,6 +361,9 @@ mod cluster {
         cmd: &Cmd,
     ) -> Result<Vec<Value>, BackendError> {
         let all = nodes.all();
+        // A node that hangs may have an answer that would count.
+        all.iter()
+            .try_for_each(|address| nodes.unless_hanging(address))?;
         let asked = all
             .iter()
             .map(|address| on_node(nodes, doing, address, cmd));
@@ -362,6 +371,7 @@ mod cluster {
         for reply in join_all(asked).await {
             match reply {
                 Ok(value) => values.push(value),
+                Err(error) if is_timeout(&error) => return Err(error),
                 Err(error) => last = Some(error),
             }
         }
@@ -386,13 +396,13 @@ mod cluster {
         if let Some(node) = nodes.opened(address) {
             match node.run(doing, cmd).await {
                 Err(error) if error.kind() == BackendErrorKind::Unreachable => {
-                    nodes.forget(address);
+                    nodes.lose(address, &error);
                 }
                 reply => return reply,
             }
         }
         let node = nodes.node(address).await?;
         let reply = node.run(doing, cmd).await;
-        reply.inspect_err(|_| nodes.forget(address))
+        reply.inspect_err(|error| nodes.lose(address, error))
     }
 }

@@ -58,6 +58,9 @@ struct Shared {
     /// The nodes of a Cluster as last seen: those that were named may be gone by now.
     #[cfg(feature = "cluster")]
     known: std::sync::Mutex<Vec<ConnectionInfo>>,
+    /// Nodes that took a connection or a command and did not answer. Nobody waits for them again until they do.
+    #[cfg(feature = "cluster")]
+    hanging: std::sync::Mutex<std::collections::HashSet<slots::Address>>,
 }
 
 /// One connection and whom it leads to.
@@ -99,6 +102,8 @@ impl Connector {
             certificates: redis.certificates.clone(),
             #[cfg(feature = "cluster")]
             known: Default::default(),
+            #[cfg(feature = "cluster")]
+            hanging: Default::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -322,6 +327,13 @@ impl Connector {
             .partition(|info| info.addr().to_string() == address);
         rest.extend(lost);
         *known = rest;
+    }
+
+    fn hanging(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<slots::Address>> {
+        self.shared
+            .hanging
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Vec<ConnectionInfo>> {

@@ -5,15 +5,22 @@
 //! need commands for one slot to leave in their order.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use redis::ConnectionInfo;
 use sala_adapter::{BackendError, BackendErrorKind};
+use tokio::time::sleep;
 
 use super::sentinel::at;
 use super::slots::{Address, SlotMap, slot};
 use super::{Connector, Idle, NoPushes, Node, misconfigured};
 use crate::place::Place;
+
+use crate::error::is_timeout;
+
+/// How often a node that hangs is looked after.
+const PROBE: Duration = Duration::from_millis(500);
 
 /// Cheap to clone; all clones share their connections.
 #[derive(Clone)]
@@ -76,7 +83,7 @@ impl Nodes {
         let reply = node
             .run("asking for the slots", redis::cmd("CLUSTER").arg("SLOTS"))
             .await;
-        let reply = reply.inspect_err(|_| self.forget(&address))?;
+        let reply = reply.inspect_err(|error| self.lose(&address, error))?;
         Ok(SlotMap::of(&reply, &address.0))
     }
 
@@ -116,13 +123,33 @@ impl Nodes {
 
     /// The connection to a node, opened if there is none or if it is dead.
     pub(crate) async fn node(&self, address: &Address) -> Result<Node, BackendError> {
+        self.unless_hanging(address)?;
         if let Some((node, was_idle)) = self.take_up(address) {
-            if !was_idle || node.answers().await {
+            if !was_idle {
                 return Ok(node);
             }
-            self.lose(address);
+            match node
+                .run("asking whether it is there", &redis::cmd("PING"))
+                .await
+            {
+                Ok(_) => return Ok(node),
+                Err(error) => self.lose(address, &error),
+            }
+            self.unless_hanging(address)?;
         }
-        self.connect(address).await
+        let connected = self.connect(address).await;
+        connected.inspect_err(|error| self.lose(address, error))
+    }
+
+    /// Fails for a node that hangs: to wait for it would hold up what goes to others.
+    pub(crate) fn unless_hanging(&self, address: &Address) -> Result<(), BackendError> {
+        if !self.connector.hanging().contains(address) {
+            return Ok(());
+        }
+        let (host, port) = address;
+        let text =
+            format!("node {host}:{port} of the Redis Cluster hangs: it has not answered in time");
+        Err(BackendError::new(BackendErrorKind::Unreachable, text))
     }
 
     /// The connection to a node, if there is one.
@@ -156,18 +183,62 @@ impl Nodes {
     }
 
     /// Drops the connection to a node, which has failed.
-    pub(crate) fn forget(&self, address: &Address) {
+    fn forget(&self, address: &Address) {
         self.shared().connections.remove(address);
     }
 
-    /// The same, and asks this node last from now on.
-    pub(crate) fn lose(&self, (host, port): &Address) {
+    /// The same, and asks this node last from now on; not at all for a while if it did not answer.
+    pub(crate) fn lose(&self, address: &Address, error: &BackendError) {
+        let (host, port) = address;
         self.connector.distrust(&format!("{host}:{port}"));
-        self.forget(&(host.clone(), *port));
+        self.forget(address);
+        if is_timeout(error) && self.connector.hanging().insert(address.clone()) {
+            let hanging = Hanging {
+                connector: self.connector.clone(),
+                address: address.clone(),
+            };
+            let (template, shared) = (self.template.clone(), Arc::downgrade(&self.shared));
+            tokio::spawn(hanging.look_after(template, shared));
+        }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A node that did not answer, and that nobody waits for as long as this lives.
+struct Hanging {
+    connector: Connector,
+    address: Address,
+}
+
+impl Hanging {
+    /// Waits until it answers again, is none of the Cluster's any more, or the last clone of [`Nodes`] is gone.
+    async fn look_after(self, template: ConnectionInfo, shared: Weak<Mutex<Shared>>) {
+        loop {
+            sleep(PROBE).await;
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            let nodes = Nodes {
+                connector: self.connector.clone(),
+                template: template.clone(),
+                shared,
+            };
+            // Others may have taken over its slots. If nobody can be asked, the next attempt is soon.
+            let _ = nodes.refresh().await;
+            let is_known = nodes.all().contains(&self.address);
+            if !is_known || nodes.connect(&self.address).await.is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.connector.hanging().remove(&self.address);
     }
 }
 

@@ -152,7 +152,7 @@ impl Keeper {
                 continue;
             };
             if let Err(error) = change(node, &what, false).await {
-                self.lose(id, &error.to_string());
+                self.lose(id, &error);
             }
         }
         Ok(())
@@ -173,7 +173,7 @@ impl Keeper {
 
     fn note(&mut self, event: Event) {
         match event {
-            Event::Disconnected(id) => self.lose(id, "the connection broke"),
+            Event::Disconnected(id) => self.lose(id, &broke()),
             Event::Ended(id, name) => {
                 let one = Subscription::shard(name);
                 // What we have ended ourselves is no longer in the table when Redis confirms it.
@@ -186,11 +186,12 @@ impl Keeper {
     }
 
     /// Gives up a connection; its channels have to be followed elsewhere.
-    fn lose(&mut self, id: u64, why: &str) {
-        let Some(((host, port), _)) = self.connections.remove(&id) else {
+    fn lose(&mut self, id: u64, why: &BackendError) {
+        let Some((address, _)) = self.connections.remove(&id) else {
             return;
         };
-        self.connector.distrust(&format!("{host}:{port}"));
+        self.nodes.lose(&address, why);
+        let (host, port) = address;
         let lost = self.channels.extract_if(|_, home| *home == id);
         let lost: Vec<_> = lost.map(|(one, _)| one).collect();
         let count = lost.len();
@@ -212,7 +213,7 @@ impl Keeper {
         });
         for (id, reply) in join_all(asked).await {
             if let Err(error) = reply {
-                self.lose(id, &error.to_string());
+                self.lose(id, &error);
             }
         }
     }
@@ -266,7 +267,7 @@ impl Keeper {
             // Some may have been accepted; to follow twice does no harm.
             Err(error) if is_elsewhere(&error) => Ok(()),
             Err(error) => {
-                self.lose(id, &error.to_string());
+                self.lose(id, &error);
                 unless_unreachable(error)
             }
         }
@@ -288,6 +289,7 @@ impl Keeper {
     }
 
     async fn connection(&mut self, address: &Address) -> Result<(u64, Node), BackendError> {
+        self.nodes.unless_hanging(address)?;
         let known = self
             .connections
             .iter()
@@ -306,10 +308,15 @@ impl Keeper {
         let info = self.nodes.info(address);
         let timeout = Some(self.connector.limits().command_timeout);
         let receive = move |info| pushes.take(info);
-        let node = self.connector.connect(info, Some(receive), timeout).await?;
+        let node = self.connector.connect(info, Some(receive), timeout).await;
+        let node = node.inspect_err(|error| self.nodes.lose(address, error))?;
         self.connections.insert(id, (address.clone(), node.clone()));
         Ok((id, node))
     }
+}
+
+fn broke() -> BackendError {
+    BackendError::new(BackendErrorKind::Unreachable, "the connection broke")
 }
 
 fn unless_unreachable(error: BackendError) -> Result<(), BackendError> {
