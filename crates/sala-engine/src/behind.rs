@@ -86,8 +86,7 @@ where
     fn take_one(&self, request: OneRequest, info: ConnectionInfo, life: Life, back: Back) {
         let (service, rules) = (self.service(), self.rules.clone());
         tokio::spawn(async move {
-            let next = serve_one(request, info, service, rules, life.stopping()).await;
-            if let Some((io, read)) = next {
+            if let Some((io, read)) = serve_one(request, info, service, rules, &life).await {
                 back(io, read);
             }
             drop(life);
@@ -130,13 +129,13 @@ pub(crate) async fn serve_by<I, S, R>(
     }
 }
 
-/// Serves one request. Gives the connection back if it can carry another.
+/// Serves one request, also while the server ends. Gives the connection back if it can carry another.
 async fn serve_one<S, R>(
     request: OneRequest,
     info: ConnectionInfo,
     service: S,
     rules: Rules,
-    stop: impl Future<Output = ()>,
+    life: &Life,
 ) -> Option<(TcpStream, Vec<u8>)>
 where
     S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + 'static,
@@ -163,22 +162,14 @@ where
         })
     });
     let mut connection = builder.serve_connection(TokioIo::new(request), service);
-    let mut stop = std::pin::pin!(stop);
-    let mut stopping = false;
-    let served = std::future::poll_fn(|cx| {
-        if !stopping && stop.as_mut().poll(cx).is_ready() {
-            stopping = true;
-            Pin::new(&mut connection).graceful_shutdown();
-        }
-        connection.poll_without_shutdown(cx)
-    });
+    let served = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx));
     if let Err(error) = served.await {
         tracing::debug!(%error, "HTTP request ended with an error");
         return None;
     }
     let parts = connection.into_parts();
     let mut request = parts.io.into_inner();
-    if stopping || !parts.read_buf.is_empty() || !request.is_over() {
+    if life.is_stopping() || !parts.read_buf.is_empty() || !request.is_over() {
         // The client may have gone already.
         request.shutdown().await.ok();
         return None;

@@ -151,6 +151,7 @@ impl<A: App> Engine<A> {
         intake.begin();
         let mut reports = tokio::time::interval(REPORT_INTERVAL);
         let mut grace = std::pin::pin!(grace_over(intake.leave()));
+        let mut is_over = false;
         let mut stop = std::pin::pin!(stop);
         loop {
             let arrival = tokio::select! {
@@ -159,7 +160,11 @@ impl<A: App> Engine<A> {
                     intake.report(self.clients_count());
                     continue;
                 }
-                () = &mut grace => break,
+                // Whoever serves still saves sessions then: `stop` tells when that is done.
+                () = &mut grace, if !is_over => {
+                    is_over = true;
+                    continue;
+                }
                 () = &mut stop => break,
             };
             let Some(arrival) = arrival else {
@@ -172,13 +177,14 @@ impl<A: App> Engine<A> {
         // What is on its way is answered; a connection that has no end does not keep the process.
         drop(life);
         ending.begin();
-        loop {
+        while !is_over {
             tokio::select! {
-                () = ending.ended() => return Ok(()),
-                () = &mut grace => return Ok(()),
+                () = ending.ended() => break,
+                () = &mut grace => is_over = true,
                 Some(arrival) = intake.next() => serve(arrival, ending.life()),
             }
         }
+        Ok(())
     }
 
     fn host<S, R>(&self, service: S, intake: Option<Arc<dyn Intake>>) -> Host<A>

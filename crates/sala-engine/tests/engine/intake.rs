@@ -14,8 +14,9 @@ use sala_engine::intake::{Arrival, Intake, Leave};
 use sala_engine::{EngineConfig, EngineLayer, Otherwise};
 use sala_testkit::http::{Connection, request};
 use sala_testkit::within;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tower_layer::Layer as _;
 use tower_service::Service;
 
@@ -25,9 +26,13 @@ const POLLING: &str = "/engine.io/?EIO=4&transport=polling";
 
 /// Reads a little of each connection before it passes it in, and keeps what comes back.
 struct Half {
-    listener: Mutex<TcpListener>,
+    arrivals: Mutex<mpsc::UnboundedReceiver<Arrival>>,
     returned: mpsc::UnboundedSender<Arrival>,
     sessions: AtomicUsize,
+    /// When and how the process is asked to leave.
+    leave: watch::Sender<Option<Leave>>,
+    stop: Notify,
+    ended: Notify,
 }
 
 impl Intake for Half {
@@ -38,19 +43,7 @@ impl Intake for Half {
     fn begin(&self) {}
 
     fn next(&self) -> Pin<Box<dyn Future<Output = Option<Arrival>> + Send + '_>> {
-        Box::pin(async {
-            let (stream, _) = self.listener.lock().await.accept().await.ok()?;
-            stream.readable().await.ok()?;
-            let mut read = vec![0; 10];
-            let n = stream.try_read(&mut read).ok()?;
-            read.truncate(n);
-            Some(Arrival {
-                stream: stream.into_std().ok()?,
-                read,
-                remote: Some("192.0.2.1:9".parse().unwrap()),
-                secure: false,
-            })
-        })
+        Box::pin(async { self.arrivals.lock().await.recv().await })
     }
 
     fn is_ours(&self, first: bool, session: Option<&str>) -> bool {
@@ -66,7 +59,33 @@ impl Intake for Half {
     }
 
     fn leave(&self) -> Pin<Box<dyn Future<Output = Leave> + Send>> {
-        Box::pin(std::future::pending())
+        let mut leave = self.leave.subscribe();
+        Box::pin(async move { leave.wait_for(Option::is_some).await.unwrap().unwrap() })
+    }
+}
+
+impl Half {
+    fn ask_to_leave(&self, grace: Duration) {
+        let spread = Duration::ZERO;
+        self.leave.send_replace(Some(Leave { grace, spread }));
+    }
+}
+
+async fn accept(listener: TcpListener, arrived: mpsc::UnboundedSender<Arrival>) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut read = vec![0; 10];
+        let n = stream.read(&mut read).await.unwrap();
+        read.truncate(n);
+        let arrival = Arrival {
+            stream: stream.into_std().unwrap(),
+            read,
+            remote: Some("192.0.2.1:9".parse().unwrap()),
+            secure: false,
+        };
+        if arrived.send(arrival).is_err() {
+            return;
+        }
     }
 }
 
@@ -87,17 +106,23 @@ where
 {
     let (returned, back) = mpsc::unbounded_channel();
     let (kept, mut intake) = mpsc::unbounded_channel();
+    let (arrived, arrivals) = mpsc::unbounded_channel();
     let server = start_in(config, |engine, listener| async move {
+        tokio::spawn(accept(listener, arrived));
         let half = Arc::new(Half {
-            listener: Mutex::new(listener),
+            arrivals: Mutex::new(arrivals),
             returned,
             sessions: AtomicUsize::new(0),
+            leave: watch::Sender::new(None),
+            stop: Notify::new(),
+            ended: Notify::new(),
         });
         kept.send(Arc::clone(&half)).ok();
         let service = EngineLayer::new(engine.clone()).layer(behind);
-        engine
-            .serve_intake(half, service, std::future::pending())
-            .await
+        let served = engine.serve_intake(half.clone(), service, half.stop.notified());
+        served.await?;
+        half.ended.notify_one();
+        Ok(())
     })
     .await;
     let half = intake.recv().await.unwrap();
@@ -317,4 +342,38 @@ async fn a_page_is_given_up_when_its_client_goes() {
     within("the request to begin", told.notified()).await;
     drop(connection);
     within("the request to be given up", told.notified()).await;
+}
+
+/// The grace period went by while sessions were still being saved: serving ended in the middle of it, and
+/// panicked.
+#[tokio::test]
+async fn a_process_that_leaves_serves_until_it_is_told_to_stop_however_long_that_takes() {
+    let (server, half, _back) = start(config()).await;
+    half.ask_to_leave(Duration::ZERO);
+    for _ in 0..3 {
+        let mut connection = Connection::open(server.addr).await;
+        let reply = connection.request("GET", POLLING, &[], b"").await;
+        assert_eq!(reply.status, 200);
+    }
+    half.stop.notify_one();
+    within("the end of serving", half.ended.notified()).await;
+}
+
+/// What the other process had sent on its way when this one stopped was reset, without an answer; and a
+/// connection that never said what it wanted kept this one for as long as it liked.
+#[tokio::test]
+async fn what_arrives_while_the_process_ends_is_answered_and_what_says_nothing_does_not_keep_it() {
+    let (server, half, _back) = start(config()).await;
+    let mut silent = Connection::open(server.addr).await;
+    silent.send(b"GET /engine.io/?EIO=4").await;
+    // The one before has been taken when this one is answered.
+    let mut before = Connection::open(server.addr).await;
+    assert_eq!(before.request("GET", "/", &[], b"").await.status, 404);
+    half.stop.notify_one();
+    let reply = before.try_response(false).await;
+    assert!(reply.is_err(), "an idle connection ends: {reply:?}");
+    let mut late = Connection::open(server.addr).await;
+    assert_eq!(late.request("GET", "/", &[], b"").await.status, 404);
+    half.ask_to_leave(Duration::ZERO);
+    within("the end of serving", half.ended.notified()).await;
 }
