@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use sala_cluster::{Balance, Forwarding, Network, Primary, PrimaryError, Retention, order};
 
+use crate::listen::{Listen, Proxies};
 use crate::log::Log;
 use crate::units::{bytes, duration};
 
@@ -48,18 +49,8 @@ struct Run {
     #[arg(short, long, env = "SALA_WORKERS", value_name = "COUNT")]
     workers: Option<usize>,
 
-    /// Address to listen on; 0.0.0.0 for all of this machine's
-    #[arg(
-        long,
-        env = "SALA_HOST",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1"
-    )]
-    host: String,
-
-    /// Port to listen on; 0 for any free one
-    #[arg(short, long, env = "PORT", default_value_t = 3000)]
-    port: u16,
+    #[command(flatten)]
+    listen: Listen,
 
     /// Listen on the sockets that systemd passes, instead of --host and --port
     #[arg(long, env = "SALA_SOCKET_ACTIVATION")]
@@ -102,14 +93,8 @@ struct Run {
     )]
     proxy_protocol: Vec<Network>,
 
-    /// Proxies in front whose X-Forwarded-For is believed, such as 127.0.0.1 or 10.0.0.0/8
-    #[arg(
-        long,
-        env = "SALA_TRUSTED_PROXIES",
-        value_name = "LIST",
-        value_delimiter = ','
-    )]
-    trusted_proxies: Vec<Network>,
+    #[command(flatten)]
+    proxies: Proxies,
 
     /// Where to take the orders `reload` and `status`: a path for a Unix socket
     #[arg(long, env = "SALA_CONTROL", value_name = "PATH")]
@@ -173,12 +158,12 @@ fn primary(options: Run) -> Result<Primary, String> {
         .spread(options.spread)
         .hang_timeout(options.hang_timeout)
         .proxy_protocol(options.proxy_protocol)
-        .trusted_proxies(options.trusted_proxies);
+        .trusted_proxies(options.proxies.trusted_proxies);
     if let Some(workers) = options.workers {
         primary = primary.workers(workers);
     }
     if !options.socket_activation {
-        primary = primary.listen(format!("{}:{}", options.host, options.port));
+        primary = primary.listen(format!("{}:{}", options.listen.host, options.listen.port));
     }
     if !options.recovery.is_zero() {
         let retention = Retention::default()

@@ -4,6 +4,7 @@ mod bench;
 #[cfg(target_os = "linux")]
 mod cluster;
 mod emit;
+mod listen;
 mod log;
 mod serve;
 mod units;

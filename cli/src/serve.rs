@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sala::engine::Transport;
 use sala::engine::http::{AllowOrigin, Cors};
-use sala::engine::{Network, Transport};
 use sala::{Drain, Recovery, Server, ServerBuilder};
 use tokio::net::TcpListener;
 
 use self::cluster::ClusterArgs;
+use crate::listen::{Listen, Proxies};
 use crate::log::Log;
 use crate::units::{Limit, bytes, duration, limit_of_bytes};
 
@@ -22,18 +23,8 @@ use crate::units::{Limit, bytes, duration, limit_of_bytes};
 /// command line wins.
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Address to listen on; 0.0.0.0 for all of this machine's
-    #[arg(
-        long,
-        env = "SALA_HOST",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1"
-    )]
-    host: String,
-
-    /// Port to listen on; 0 for any free one
-    #[arg(short, long, env = "PORT", default_value_t = 3000)]
-    port: u16,
+    #[command(flatten)]
+    listen: Listen,
 
     /// Where Socket.IO requests go
     #[arg(long, env = "SALA_PATH", default_value = "/socket.io", value_parser = path)]
@@ -87,14 +78,8 @@ struct Connection {
     #[arg(long, env = "SALA_CONNECT_TIMEOUT", value_name = "DURATION", default_value = "45s", value_parser = duration)]
     connect_timeout: Duration,
 
-    /// Proxies in front whose X-Forwarded-For is believed, such as 127.0.0.1 or 10.0.0.0/8
-    #[arg(
-        long,
-        env = "SALA_TRUSTED_PROXIES",
-        value_name = "LIST",
-        value_delimiter = ','
-    )]
-    trusted_proxies: Vec<Network>,
+    #[command(flatten)]
+    proxies: Proxies,
 
     /// Serve clients of Socket.IO 2.x too
     #[arg(long, env = "SALA_ALLOW_V2")]
@@ -212,7 +197,7 @@ async fn serve(options: Serve) -> Result<(), String> {
     let builder = options.cluster.apply(server(&options)?).await?;
     let io = builder.build();
     chat::chat(&io);
-    let listener = listen(&options.host, options.port).await?;
+    let listener = listen(&options.listen).await?;
     // Whoever is served here is to hear the others from the first moment.
     let joined = io.cluster_ready().await;
     joined.map_err(|error| format!("cannot join the cluster: {error}"))?;
@@ -277,7 +262,7 @@ fn server(options: &Serve) -> Result<ServerBuilder, String> {
         .max_namespaces_per_connection(limits.max_namespaces)
         .engine(|engine| {
             engine
-                .trusted_proxies(connection.trusted_proxies.clone())
+                .trusted_proxies(connection.proxies.trusted_proxies.clone())
                 .max_sessions(limits.max_sessions.0)
                 .max_silent_sessions(limits.max_silent_sessions.0)
         });
@@ -327,20 +312,24 @@ impl RecoveryArgs {
 }
 
 /// Opens the port, or says what to do.
-async fn listen(host: &str, port: u16) -> Result<TcpListener, String> {
-    TcpListener::bind((host, port)).await.map_err(|error| {
-        let advice = match error.kind() {
-            ErrorKind::AddrInUse => {
-                "another program listens there; stop it, or choose another --port (0 for any)"
-            }
-            ErrorKind::PermissionDenied => "ports below 1024 are reserved; choose another --port",
-            ErrorKind::AddrNotAvailable => {
-                "this machine has no such address; try --host 127.0.0.1 or 0.0.0.0"
-            }
-            _ => "is --host right?",
-        };
-        format!("cannot listen on {host}:{port}: {error}\n      {advice}")
-    })
+async fn listen(Listen { host, port }: &Listen) -> Result<TcpListener, String> {
+    TcpListener::bind((host.as_str(), *port))
+        .await
+        .map_err(|error| {
+            let advice = match error.kind() {
+                ErrorKind::AddrInUse => {
+                    "another program listens there; stop it, or choose another --port (0 for any)"
+                }
+                ErrorKind::PermissionDenied => {
+                    "ports below 1024 are reserved; choose another --port"
+                }
+                ErrorKind::AddrNotAvailable => {
+                    "this machine has no such address; try --host 127.0.0.1 or 0.0.0.0"
+                }
+                _ => "is --host right?",
+            };
+            format!("cannot listen on {host}:{port}: {error}\n      {advice}")
+        })
 }
 
 /// Tells people and programs that clients can come.

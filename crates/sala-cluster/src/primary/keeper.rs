@@ -43,6 +43,8 @@ pub(super) struct Keeper {
 /// In which language a worker speaks.
 pub(super) enum Ear {
     Sala {
+        /// Sends what waits for it, and ends when it can no more.
+        sending: JoinHandle<()>,
         /// Carries its messages, and ends when it has.
         bus: JoinHandle<()>,
     },
@@ -123,6 +125,7 @@ impl Keeper {
             self.take(word, &mut receiver).await;
         }
         self.end(status.unwrap_or_default());
+        self.hand_over().await;
         self.last_words().await;
         self.shared.relay.detach(self.link.id);
     }
@@ -130,7 +133,7 @@ impl Keeper {
     /// What it sent to the others before it ended is carried before they are told that it has gone:
     /// otherwise it would seem to have come back.
     async fn last_words(&mut self) {
-        if let Ear::Sala { bus } = &mut self.ear {
+        if let Ear::Sala { bus, .. } = &mut self.ear {
             tokio::time::timeout(LAST_WORDS, bus).await.ok();
         }
     }
@@ -187,7 +190,6 @@ impl Keeper {
         let link = &self.link;
         self.shared.table.remove(link.id);
         link.control.close();
-        self.hand_over();
         if link.leaving.load(Ordering::Acquire) {
             tracing::info!(worker = link.id, pid = link.pid, %status, "worker has ended");
         } else {
@@ -198,8 +200,12 @@ impl Keeper {
             .send_replace(Phase::Gone(Death { status, served }));
     }
 
-    /// Sends connections that still waited for the worker to the others.
-    fn hand_over(&self) {
+    /// Sends connections that still waited for the worker to the others, the one too that could not be
+    /// sent to it any more.
+    async fn hand_over(&mut self) {
+        if let Ear::Sala { sending, .. } = &mut self.ear {
+            tokio::time::timeout(LAST_WORDS, sending).await.ok();
+        }
         for parcel in self.link.control.drain() {
             let Some(descriptor) = parcel.descriptor else {
                 continue;

@@ -208,8 +208,8 @@ fn welcome(shared: &Shared, link: &Arc<Link>, mut sender: Sender) -> io::Result<
     };
     let bus = relay::attach(&shared.relay, link.id, UnixStream::from_std(bus)?, broken);
     let link = Arc::clone(link);
-    tokio::spawn(async move { sender.drive(&link.control).await });
-    Ok(Ear::Sala { bus })
+    let sending = tokio::spawn(async move { sender.drive(&link.control).await });
+    Ok(Ear::Sala { sending, bus })
 }
 
 fn welcome_node(shared: &Shared, link: &Arc<Link>, mut sender: Sender, form: Serialization) -> Ear {
