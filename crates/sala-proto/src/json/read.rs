@@ -6,28 +6,16 @@ use super::scan::{find_special, skip_number, skip_space, skip_string};
 use crate::{DecodeError, Number, Object, Text, Value};
 
 /// A container under construction: where its items or members begin among those that wait.
-enum Open<'a> {
+enum Open {
     List(usize),
-    /// With the name of the member whose value comes next.
-    Object(usize, Name<'a>),
+    Object(usize),
 }
 
-/// The name of a member.
-#[derive(Clone, Copy)]
-enum Name<'a> {
+/// A string of the text.
+enum Token<'a> {
     Plain(&'a str),
     /// With its quotes and escapes.
     Quoted(&'a str),
-}
-
-impl From<Name<'_>> for Text {
-    #[inline(always)]
-    fn from(name: Name<'_>) -> Self {
-        match name {
-            Name::Plain(text) => text.into(),
-            Name::Quoted(text) => read_string(text).into(),
-        }
-    }
 }
 
 /// Reads one value. Text that was not scanned gives some value, never a panic.
@@ -44,18 +32,28 @@ pub(crate) fn read_items(text: &str, attachments: &[Bytes]) -> Result<Vec<Value>
     }
 }
 
-/// Values are made where they wait: most are as short as a few words, and moving such a one right after
-/// it was written makes the processor wait for its own writes.
+/// Values are written where they wait: most are as short as a few words, and moving such a one right
+/// after it was written makes the processor wait for its own writes.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
     attachments: Option<&'a [Bytes]>,
-    open: Vec<Open<'a>>,
+    open: Vec<Open>,
     /// Items of the lists that are open, and in the end the whole.
     items: Vec<Value>,
-    /// Members of the objects that are open.
+    /// Members of the objects that are open. The last one of each object that waits for its value has none yet.
     members: Vec<(Text, Value)>,
 }
+
+// Copied from constant memory as a whole, rather than put together and then read again.
+const NULL: Value = Value::Null;
+const FALSE: Value = Value::Bool(false);
+const TRUE: Value = Value::Bool(true);
+const ZERO: Value = Value::Number(Number::Int(0));
+const EMPTY_TEXT: Value = Value::String(Text::EMPTY);
+const EMPTY_LIST: Value = Value::Array(Vec::new());
+const EMPTY_OBJECT: Value = Value::Object(Object::EMPTY);
+const NEW_MEMBER: (Text, Value) = (Text::EMPTY, Value::Null);
 
 /// How many items and members have room from the start.
 const ROOM: usize = 16;
@@ -78,11 +76,13 @@ impl<'a> Reader<'a> {
                 b'{' => {
                     self.at += 1;
                     if self.peek()? != b'}' {
-                        self.open_object()?;
+                        self.open.push(Open::Object(self.members.len()));
+                        self.members.reserve(ROOM);
+                        self.name()?;
                         continue;
                     }
                     self.at += 1;
-                    self.put(Object::new());
+                    fill(self.place(), EMPTY_OBJECT);
                 }
                 b'[' => {
                     self.at += 1;
@@ -92,15 +92,17 @@ impl<'a> Reader<'a> {
                         continue;
                     }
                     self.at += 1;
-                    self.put(Value::Array(Vec::new()));
+                    fill(self.place(), EMPTY_LIST);
                 }
-                b'"' => match self.string()? {
-                    Name::Plain(text) => self.put(text),
-                    Name::Quoted(text) => self.put(read_string(text)),
-                },
-                b't' => self.word(true, 4),
-                b'f' => self.word(false, 5),
-                b'n' => self.word(Value::Null, 4),
+                b'"' => {
+                    let token = self.string()?;
+                    if let Value::String(text) = fill(self.place(), EMPTY_TEXT) {
+                        token.write_to(text);
+                    }
+                }
+                b't' => self.word(TRUE, 4),
+                b'f' => self.word(FALSE, 5),
+                b'n' => self.word(NULL, 4),
                 b'-' | b'0'..=b'9' => self.number()?,
                 _ => return Err(DecodeError::InvalidPayload),
             }
@@ -110,51 +112,45 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// After a comma: an object has a name here.
+    /// Where the next value belongs: behind the name that was read, or at the end of the list.
     #[inline(always)]
-    fn next_name(&mut self) -> Result<(), DecodeError> {
-        if let Some(&Open::Object(from, _)) = self.open.last() {
-            let name = self.name()?;
-            self.open.pop();
-            self.open.push(Open::Object(from, name));
+    fn place(&mut self) -> &mut Value {
+        if let Some(Open::Object(_)) = self.open.last()
+            && let Some((_, value)) = self.members.last_mut()
+        {
+            return value;
         }
-        Ok(())
-    }
-
-    fn open_object(&mut self) -> Result<(), DecodeError> {
-        let name = self.name()?;
-        self.open.push(Open::Object(self.members.len(), name));
-        self.members.reserve(ROOM);
-        Ok(())
-    }
-
-    /// Puts a complete value into the container it is in.
-    #[inline(always)]
-    fn put(&mut self, value: impl Into<Value>) {
-        match self.open.last() {
-            Some(Open::Object(_, name)) => self.members.push(((*name).into(), value.into())),
-            _ => self.items.push(value.into()),
-        }
+        self.items.push_mut(NULL)
     }
 
     /// After a value: closes the containers that end here. True if the whole is complete.
     fn ended(&mut self) -> Result<bool, DecodeError> {
-        while !self.open.is_empty() {
+        while let Some(open) = self.open.last() {
+            let in_object = matches!(open, Open::Object(_));
             if self.separator()? {
-                return self.next_name().map(|()| false);
+                if in_object {
+                    self.name()?;
+                }
+                return Ok(false);
             }
             match self.open.pop() {
-                Some(Open::Object(from, _)) => {
+                Some(Open::Object(from)) => {
                     let object = Object::from(take_from(&mut self.members, from));
-                    let value = self.replace(object)?;
-                    self.put(value);
+                    if self.attachments.is_some() {
+                        let value = self.replace(object)?;
+                        fill(self.place(), value);
+                    } else if let Value::Object(place) = fill(self.place(), EMPTY_OBJECT) {
+                        *place = object;
+                    }
                 }
                 Some(Open::List(from)) => {
                     let items = take_from(&mut self.items, from);
-                    self.put(Value::Array(items));
+                    if let Value::Array(place) = fill(self.place(), EMPTY_LIST) {
+                        *place = items;
+                    }
                 }
                 None => break,
-            }
+            };
         }
         Ok(true)
     }
@@ -175,44 +171,53 @@ impl<'a> Reader<'a> {
         Ok(byte == b',')
     }
 
-    /// The name of a member and its colon.
+    /// The name of a member and its colon: the member waits for its value.
     #[inline(always)]
-    fn name(&mut self) -> Result<Name<'a>, DecodeError> {
+    fn name(&mut self) -> Result<(), DecodeError> {
         if self.peek()? != b'"' {
             return Err(DecodeError::InvalidPayload);
         }
-        let name = self.string()?;
+        let token = self.string()?;
+        let (name, _) = self.members.push_mut(NEW_MEMBER);
+        token.write_to(name);
         self.peek()?; // the white space in front of the colon
         self.at += 1;
-        Ok(name)
+        Ok(())
     }
 
     /// A string whose quote is here.
     #[inline(always)]
-    fn string(&mut self) -> Result<Name<'a>, DecodeError> {
+    fn string(&mut self) -> Result<Token<'a>, DecodeError> {
         let (text, start) = (self.text, self.at);
         let special = find_special(text.as_bytes(), start + 1);
         if text.as_bytes().get(special) == Some(&b'"') {
             self.at = special + 1;
-            return Ok(Name::Plain(&text[start + 1..special]));
+            return Ok(Token::Plain(&text[start + 1..special]));
         }
         self.at = skip_string(text.as_bytes(), start).ok_or(DecodeError::InvalidPayload)?;
-        Ok(Name::Quoted(&text[start..self.at]))
+        Ok(Token::Quoted(&text[start..self.at]))
     }
 
     #[inline(always)]
-    fn word(&mut self, value: impl Into<Value>, len: usize) {
-        self.put(value);
+    fn word(&mut self, value: Value, len: usize) {
+        fill(self.place(), value);
         self.at += len;
     }
 
     #[inline(always)]
     fn number(&mut self) -> Result<(), DecodeError> {
-        let bytes = self.text.as_bytes();
-        let end = skip_number(bytes, self.at).ok_or(DecodeError::InvalidPayload)?;
-        let number = read_number(&self.text[self.at..end]);
-        self.put(number);
-        self.at = end;
+        let (text, start) = (self.text, self.at);
+        let Value::Number(number) = fill(self.place(), ZERO) else {
+            return Ok(());
+        };
+        if let Some((n, end)) = small_integer(text.as_bytes(), start) {
+            *number = Number::Int(n);
+            self.at = end;
+        } else {
+            let end = skip_number(text.as_bytes(), start).ok_or(DecodeError::InvalidPayload)?;
+            *number = read_number(&text[start..end]);
+            self.at = end;
+        }
         Ok(())
     }
 
@@ -233,7 +238,19 @@ impl<'a> Reader<'a> {
     }
 }
 
+impl Token<'_> {
+    /// Writes what the token stands for into an empty text.
+    #[inline(always)]
+    fn write_to(self, text: &mut Text) {
+        match self {
+            Token::Plain(plain) => text.push_str(plain),
+            Token::Quoted(quoted) => *text = read_string(quoted).into(),
+        }
+    }
+}
+
 /// Moves what is behind `from` into memory of its size, as a whole.
+#[inline(always)]
 fn take_from<T>(all: &mut Vec<T>, from: usize) -> Vec<T> {
     if from > 0 {
         return all.split_off(from);
@@ -241,6 +258,13 @@ fn take_from<T>(all: &mut Vec<T>, from: usize) -> Vec<T> {
     let mut own = Vec::with_capacity(all.len());
     own.append(all);
     own
+}
+
+/// Puts a value in the place of a null, which needs no drop.
+#[inline(always)]
+fn fill(place: &mut Value, value: Value) -> &mut Value {
+    std::mem::forget(std::mem::replace(place, value));
+    place
 }
 
 /// The text of a JSON string with its quotes. Lone surrogates, which JavaScript has and Rust has
@@ -274,22 +298,34 @@ impl serde::de::Visitor<'_> for LossyText {
     }
 }
 
-/// The number that the text of one stands for.
-pub(crate) fn read_number(text: &str) -> Number {
-    let bytes = text.as_bytes();
-    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return read_float(text);
+/// An integer of up to 18 digits at `at`, and where it ends; nothing if the number is another one.
+#[inline(always)]
+fn small_integer(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+    let negative = bytes.get(at) == Some(&b'-');
+    let first = at + usize::from(negative);
+    let (mut n, mut end) = (0, first);
+    loop {
+        match bytes.get(end) {
+            Some(digit @ b'0'..=b'9') if end < first + 18 => n = n * 10 + i64::from(digit - b'0'),
+            Some(b'0'..=b'9' | b'.' | b'e' | b'E') => return None,
+            _ if end == first => return None,
+            _ => return Some((if negative { -n } else { n }, end)),
+        }
+        end += 1;
     }
-    if digits.len() > 18 {
-        return read_large(text);
-    }
-    let add = |n, digit: &u8| n * 10 + i64::from(digit - b'0');
-    let n = digits.iter().fold(0, add);
-    Number::Int(if digits.len() < bytes.len() { -n } else { n })
 }
 
-/// An integer that may have more than 64 bits.
+/// The number that the text of one stands for.
+pub(crate) fn read_number(text: &str) -> Number {
+    if let Some((n, end)) = small_integer(text.as_bytes(), 0)
+        && end == text.len()
+    {
+        return Number::Int(n);
+    }
+    read_large(text)
+}
+
+/// An integer that may have more than 64 bits, or no integer.
 fn read_large(text: &str) -> Number {
     if let Ok(n) = text.parse() {
         return Number::Int(n);

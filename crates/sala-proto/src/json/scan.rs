@@ -304,6 +304,14 @@ pub(crate) fn find_special(text: &[u8], at: usize) -> usize {
 /// As [`find_special`], when the eight bytes in front of `at` are none.
 #[inline(never)]
 fn find_special_far(text: &[u8], mut at: usize) -> usize {
+    // A name or a short sentence ends before a larger step would pay.
+    for _ in 0..2 {
+        let Some(word) = word_at(text, at) else { break };
+        if let Some(offset) = special_in_word(word) {
+            return at + offset;
+        }
+        at += 8;
+    }
     while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
         if has_special(chunk) {
             break;

@@ -20,6 +20,7 @@ const FEW: usize = 12;
 
 /// Members as they were read: of those with the same name the last one counts, in the place of the first.
 impl From<Vec<(Text, Value)>> for Object {
+    #[inline]
     fn from(members: Vec<(Text, Value)>) -> Self {
         if members.len() <= FEW && all_different(&members) {
             Self(Members::Few(members))
@@ -56,6 +57,8 @@ impl Default for Members {
 }
 
 impl Object {
+    pub(crate) const EMPTY: Self = Self(Members::Few(Vec::new()));
+
     /// An object without members.
     #[must_use]
     pub fn new() -> Self {

@@ -27,11 +27,19 @@ use serde::ser::{Serialize, Serializer};
 pub struct Text(CompactString);
 
 impl Text {
+    pub(crate) const EMPTY: Self = Self(CompactString::const_new(""));
+
     /// The text as a `str`.
     #[must_use]
     #[inline]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// Writes more text behind this one.
+    #[inline]
+    pub(crate) fn push_str(&mut self, more: &str) {
+        self.0.push_str(more);
     }
 
     /// Hands the text to a visitor: as a `String` if it is one already.
