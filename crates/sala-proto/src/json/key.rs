@@ -3,29 +3,41 @@
 use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 
 use super::float::{write_f32, write_f64};
-use super::write_string;
+use super::write::write_name;
 use crate::EncodeError;
 
 /// The text of a map's key.
 pub(crate) fn key_text<T: Serialize + ?Sized>(key: &T) -> Result<String, EncodeError> {
-    let mut quoted = Vec::new();
-    key.serialize(KeyWriter { out: &mut quoted })?;
-    let quoted = String::from_utf8(quoted).map_err(|_| EncodeError::new("a key is no text"))?;
+    let mut out = Vec::new();
+    key.serialize(KeyWriter {
+        out: &mut out,
+        first: true,
+    })?;
+    out.pop(); // the colon
+    let quoted = String::from_utf8(out).map_err(|_| EncodeError::new("a key is no text"))?;
     Ok(super::read_string(&quoted))
 }
 
-/// Writes a map's key: text, or a number or truth value as text.
+/// Writes a map's key with its colon: text, or a number or truth value as text.
 pub(crate) struct KeyWriter<'w> {
     pub(crate) out: &'w mut Vec<u8>,
+    /// No comma stands in front of it.
+    pub(crate) first: bool,
 }
 
 impl KeyWriter<'_> {
-    fn quoted(self, v: impl itoa::Integer) -> Result<(), EncodeError> {
-        self.out.push(b'"');
-        let mut digits = itoa::Buffer::new();
-        self.out.extend_from_slice(digits.format(v).as_bytes());
-        self.out.push(b'"');
+    fn quoted(self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EncodeError> {
+        let open: &[u8] = if self.first { b"\"" } else { b",\"" };
+        self.out.extend_from_slice(open);
+        write(self.out);
+        self.out.extend_from_slice(b"\":");
         Ok(())
+    }
+
+    fn integer(self, v: impl itoa::Integer) -> Result<(), EncodeError> {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(v).as_bytes();
+        self.quoted(|out| out.extend_from_slice(digits))
     }
 }
 
@@ -38,7 +50,7 @@ type Never = Impossible<(), EncodeError>;
 macro_rules! integer_keys {
     ($($method:ident $ty:ty),*) => {$(
         fn $method(self, v: $ty) -> Result<(), EncodeError> {
-            self.quoted(v)
+            self.integer(v)
         }
     )*};
 }
@@ -65,17 +77,11 @@ impl Serializer for KeyWriter<'_> {
     }
 
     fn serialize_f32(self, v: f32) -> Result<(), EncodeError> {
-        self.out.push(b'"');
-        write_f32(self.out, v);
-        self.out.push(b'"');
-        Ok(())
+        self.quoted(|out| write_f32(out, v))
     }
 
     fn serialize_f64(self, v: f64) -> Result<(), EncodeError> {
-        self.out.push(b'"');
-        write_f64(self.out, v);
-        self.out.push(b'"');
-        Ok(())
+        self.quoted(|out| write_f64(out, v))
     }
 
     fn serialize_char(self, v: char) -> Result<(), EncodeError> {
@@ -83,7 +89,7 @@ impl Serializer for KeyWriter<'_> {
     }
 
     fn serialize_str(self, v: &str) -> Result<(), EncodeError> {
-        write_string(self.out, v);
+        write_name(self.out, self.first, v);
         Ok(())
     }
 

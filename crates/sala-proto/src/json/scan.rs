@@ -334,12 +334,22 @@ fn find_special_far(text: &[u8], mut at: usize) -> usize {
 #[inline(never)]
 fn find_special_near_end(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
-        let both =
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
-        if special_in_word(both).is_none() {
-            return text.len();
+    let all = match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
         }
+        // Up to three: the first, the one in the middle and the last are all of them.
+        _ => match rest {
+            [] => return text.len(),
+            [first, .., last] => {
+                let middle = rest[rest.len() / 2];
+                u64::from_le_bytes([*first, middle, *last, b' ', b' ', b' ', b' ', b' '])
+            }
+            [only] => return at + usize::from(!is_special(*only)),
+        },
+    };
+    if special_in_word(all).is_none() {
+        return text.len();
     }
     let offset = rest.iter().position(|&byte| is_special(byte));
     at + offset.unwrap_or(rest.len())
