@@ -10,6 +10,7 @@
 //! observer runs under a write lock and must only push to a queue. Neither may call back into
 //! [`Rooms`] or a [`Membership`].
 
+mod members;
 mod membership;
 mod select;
 
@@ -22,6 +23,7 @@ use indexmap::map::Entry;
 use sala_adapter::{Room, RoomSet, SocketId};
 use std::hash::BuildHasher as _;
 
+use self::members::Members;
 pub(crate) use self::membership::Membership;
 use self::membership::{Joined, Opened};
 
@@ -33,7 +35,6 @@ const ROOM_SHARDS: usize = 64;
 const SMALL: usize = 64;
 
 type Map<K, V> = IndexMap<K, V, RandomState>;
-type Members<S> = Map<SocketId, S>;
 type Shards<K, V> = Box<[RwLock<Map<K, V>>]>;
 type Observer = Box<dyn Fn(RoomEvent<'_>) + Send + Sync>;
 
@@ -214,7 +215,10 @@ impl<S: Clone> Rooms<S> {
         let Some(shards) = self.rooms.get() else {
             return owner;
         };
-        owner + read(self.pick(shards, room)).get(room).map_or(0, Map::len)
+        owner
+            + read(self.pick(shards, room))
+                .get(room)
+                .map_or(0, Members::len)
     }
 
     /// The names of all rooms, in no particular order, those of single sockets included.
@@ -296,8 +300,7 @@ impl<S: Clone> Rooms<S> {
                 (false, name.clone())
             }
             None => {
-                let mut members = Members::default();
-                members.insert(id.clone(), socket.clone());
+                let members = Members::one(id.clone(), socket.clone());
                 shard.insert(room.clone(), members);
                 (true, room.clone())
             }
@@ -323,10 +326,9 @@ impl<S: Clone> Rooms<S> {
         let Some(members) = shard.get_mut(room) else {
             return;
         };
-        if members.swap_remove(id).is_none() {
+        if !members.remove(id) {
             return;
         }
-        shrink(members);
         let deleted = members.is_empty();
         if deleted {
             shard.swap_remove(room);

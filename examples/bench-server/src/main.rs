@@ -4,9 +4,13 @@
 //! single-threaded runtime. `ECHO=value` has the echo decode its payload to a value and encode it again,
 //! rather than pass it on. `REDIS`, a URL, makes it one node of a cluster, over the adapter that `ADAPTER` names:
 //! `classic` (the default), `sharded` or `streams`.
+//! `ROOMS` is how many rooms there are from the first client on, who is in all of them; who joins a room then joins
+//! one of these in turn, whatever the name.
 //! `PROCESSES` makes it so many worker processes behind that port; `FORWARDING=proxy` has their primary copy.
 
 use std::net::Ipv4Addr;
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use sala::{BackendError, RawArgs, Server, Socket, Value};
 use sala_redis::{Classic, Sharded, Streams};
@@ -67,18 +71,48 @@ fn handlers(io: &Server) {
     } else {
         io.on("echo", async |_socket: Socket, payload: RawArgs| payload);
     }
-    io.on("join", async |socket: Socket, room: String| {
-        socket.join(room)
-    })
-    .on("leave", async |socket: Socket, room: String| {
-        socket.leave(room)
-    })
-    .on(
+    match number("ROOMS") {
+        Some(count) => many_rooms(io, count),
+        None => {
+            io.on("join", async |socket: Socket, room: String| {
+                socket.join(room)
+            });
+            io.on("leave", async |socket: Socket, room: String| {
+                socket.leave(room)
+            });
+        }
+    }
+    io.on(
         "broadcast",
         async |socket: Socket, (room, payload): (String, Value)| {
             socket.nsp().to(room).emit("msg", &(payload,))
         },
     );
+}
+
+fn many_rooms(io: &Server, count: usize) {
+    let first = Once::new();
+    io.on_connect(move |socket: Socket| {
+        first.call_once(|| socket.join((0..count).map(name_of).collect::<Vec<_>>()));
+        async {}
+    });
+    let next = AtomicUsize::new(0);
+    io.on("join", move |socket: Socket, _: String| {
+        // A prime, so that neighbours in memory are far apart in time.
+        let room = next.fetch_add(7919, Relaxed) % count;
+        let joined = socket.data().set("room", &room);
+        socket.join(name_of(room));
+        async { joined }
+    });
+    io.on("leave", async |socket: Socket, _: String| {
+        if let Some(room) = socket.data().get::<usize>("room") {
+            socket.leave(name_of(room));
+        }
+    });
+}
+
+fn name_of(room: usize) -> String {
+    format!("room-{room}")
 }
 
 async fn server() -> Result<Server, BackendError> {

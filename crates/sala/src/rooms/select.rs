@@ -101,7 +101,7 @@ impl<S: Clone> Rooms<S> {
         if let Some(shards) = self.rooms.get()
             && let Some(members) = read(self.pick(shards, room)).get(room)
         {
-            members.iter().for_each(|(id, socket)| f(id, socket));
+            members.for_each(f);
         }
     }
 
@@ -115,7 +115,7 @@ impl<S: Clone> Rooms<S> {
             if let Some(shards) = self.rooms.get()
                 && let Some(members) = read(self.pick(shards, room)).get(room)
             {
-                members.keys().for_each(|id| excluded.add(id));
+                members.for_each(|id, _| excluded.add(id));
             }
         }
         excluded
