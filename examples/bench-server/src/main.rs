@@ -9,8 +9,8 @@
 //! `PROCESSES` makes it so many worker processes behind that port; `FORWARDING=proxy` has their primary copy.
 
 use std::net::Ipv4Addr;
-use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Once};
 
 use sala::{BackendError, RawArgs, Server, Socket, Value};
 use sala_redis::{Classic, Sharded, Streams};
@@ -91,12 +91,12 @@ fn handlers(io: &Server) {
 }
 
 fn many_rooms(io: &Server, count: usize) {
-    let first = Once::new();
+    let first = Arc::new(Once::new());
     io.on_connect(move |socket: Socket| {
         first.call_once(|| socket.join((0..count).map(name_of).collect::<Vec<_>>()));
         async {}
     });
-    let next = AtomicUsize::new(0);
+    let next = Arc::new(AtomicUsize::new(0));
     io.on("join", move |socket: Socket, _: String| {
         // A prime, so that neighbours in memory are far apart in time.
         let room = next.fetch_add(7919, Relaxed) % count;
