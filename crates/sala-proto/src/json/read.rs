@@ -303,16 +303,17 @@ impl serde::de::Visitor<'_> for LossyText {
 fn small_integer(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
     let negative = bytes.get(at) == Some(&b'-');
     let first = at + usize::from(negative);
-    let (mut n, mut end) = (0, first);
-    loop {
-        match bytes.get(end) {
-            Some(digit @ b'0'..=b'9') if end < first + 18 => n = n * 10 + i64::from(digit - b'0'),
-            Some(b'0'..=b'9' | b'.' | b'e' | b'E') => return None,
-            _ if end == first => return None,
-            _ => return Some((if negative { -n } else { n }, end)),
-        }
+    let (mut n, mut end) = (0_i64, first);
+    while let Some(&byte) = bytes.get(end)
+        && byte.is_ascii_digit()
+    {
+        // What does not fit is not used.
+        n = n.wrapping_mul(10).wrapping_add(i64::from(byte - b'0'));
         end += 1;
     }
+    let fraction = matches!(bytes.get(end), Some(b'.' | b'e' | b'E'));
+    let fits = (1..=18).contains(&(end - first));
+    (fits && !fraction).then_some((if negative { -n } else { n }, end))
 }
 
 /// The number that the text of one stands for.

@@ -189,8 +189,17 @@ pub(crate) fn scan_first(text: &[u8], max_depth: usize) -> Result<Scan, ScanErro
     })
 }
 
-#[inline]
-pub(crate) fn skip_space(text: &[u8], mut at: usize) -> usize {
+#[inline(always)]
+pub(crate) fn skip_space(text: &[u8], at: usize) -> usize {
+    // Encoders write none, as a rule.
+    match text.get(at) {
+        Some(..=b' ') => skip_some_space(text, at),
+        _ => at,
+    }
+}
+
+#[cold]
+fn skip_some_space(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
         at += 1;
     }
@@ -331,28 +340,12 @@ fn find_special_far(text: &[u8], mut at: usize) -> usize {
 }
 
 /// As [`find_special`], when fewer than eight bytes are left.
-#[inline(never)]
-fn find_special_near_end(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    let all = match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-        (Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-        }
-        // Up to three: the first, the one in the middle and the last are all of them.
-        _ => match rest {
-            [] => return text.len(),
-            [first, .., last] => {
-                let middle = rest[rest.len() / 2];
-                u64::from_le_bytes([*first, middle, *last, b' ', b' ', b' ', b' ', b' '])
-            }
-            [only] => return at + usize::from(!is_special(*only)),
-        },
-    };
-    if special_in_word(all).is_none() {
-        return text.len();
+#[inline]
+fn find_special_near_end(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).is_some_and(|&byte| !is_special(byte)) {
+        at += 1;
     }
-    let offset = rest.iter().position(|&byte| is_special(byte));
-    at + offset.unwrap_or(rest.len())
+    at
 }
 
 /// How many bytes of a long string are looked at in one step.

@@ -97,7 +97,6 @@ pub(super) fn write_between<const A: usize, const B: usize>(
     after: &[u8; B],
 ) {
     let bytes = text.as_bytes();
-    out.reserve(A + bytes.len() + B);
     out.extend_from_slice(before);
     let at = find_special(bytes, 0);
     if at < bytes.len() {
