@@ -313,7 +313,7 @@ fn small_integer(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
     }
     let fraction = matches!(bytes.get(end), Some(b'.' | b'e' | b'E'));
     let fits = (1..=18).contains(&(end - first));
-    (fits && !fraction).then_some((if negative { -n } else { n }, end))
+    (fits && !fraction).then(|| (if negative { -n } else { n }, end))
 }
 
 /// The number that the text of one stands for.
