@@ -52,6 +52,13 @@ pub(crate) struct Work<B> {
     headers: HeaderMap,
 }
 
+impl<B> Work<B> {
+    /// Whether a session begins here.
+    pub(crate) fn opens_session(&self) -> bool {
+        matches!(self.purpose, Purpose::Handshake)
+    }
+}
+
 /// What a verified request is for.
 enum Purpose {
     Handshake,

@@ -26,11 +26,13 @@ pub(crate) enum Io {
     Other(Box<TokioIo<hyper::upgrade::Upgraded>>),
 }
 
-/// A connection after the 101 of its WebSocket handshake.
+/// A connection that is a WebSocket from now on.
 pub(crate) struct Upgraded {
     pub(crate) io: Io,
     /// What arrived behind the request.
     pub(crate) early: Bytes,
+    /// The 101 of the handshake, if it has yet to be sent.
+    pub(crate) response: Bytes,
 }
 
 impl Upgraded {
@@ -38,6 +40,7 @@ impl Upgraded {
         Self {
             io: Io::Tcp(io),
             early,
+            response: Bytes::new(),
         }
     }
 }
@@ -66,11 +69,13 @@ impl From<hyper::upgrade::Upgraded> for Upgraded {
         Self {
             io: Io::Other(Box::new(TokioIo::new(upgraded))),
             early: Bytes::new(),
+            response: Bytes::new(),
         }
     }
 }
 
-/// Gives the connection when the HTTP server has sent the 101; nothing if that fails.
+/// Gives the connection when the HTTP server has sent the 101, or leaves that to the WebSocket;
+/// nothing if it fails.
 pub(crate) enum Upgrading {
     Hyper(OnUpgrade),
     Front(oneshot::Receiver<Upgraded>),
