@@ -21,11 +21,11 @@ use super::head::{self, Head, MAX_HEAD, NoHead};
 use super::reply::{self, Manner, Unsent};
 use super::{Front, Host, OneRequest, Rewind};
 use crate::app::App;
-use crate::edge::{EngineResponse, PendingPoll, Routed};
+use crate::edge::{EngineResponse, PendingPoll, Routed, Via};
 use crate::request::ConnectionInfo;
 use crate::serve::Life;
 use crate::transport::buffers::with_buffers;
-use crate::transport::io::{Handover, Io, Upgraded};
+use crate::transport::io::{Io, Upgraded, Upgrading};
 
 /// How long a connection may take nothing of a reply.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -268,16 +268,20 @@ impl<A: App> Connection<A> {
             },
             heir: None,
         };
+        let mut upgrading = None;
         if parts.headers.contains_key(UPGRADE) {
             let (to, connection) = oneshot::channel();
-            parts.extensions.insert(Handover::new(connection));
+            upgrading = Some(Upgrading::Front(connection));
             fate.heir = Some(Heir {
                 to,
                 speaks: false,
             });
         }
-        let info = self.info.behind(&self.host.proxies, &mut parts.headers);
-        let work = match self.host.engine.route(parts, body, Some(info)) {
+        let via = Via {
+            info: Some(self.info.behind(&self.host.proxies, &mut parts.headers)),
+            upgrading,
+        };
+        let work = match self.host.engine.route(parts, body, via) {
             Routed::Answered(response) => {
                 return self.send(response, fate, arriving.is_some(), cx);
             }

@@ -2,7 +2,6 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -81,24 +80,9 @@ pub(crate) enum Upgrading {
     Front(oneshot::Receiver<Upgraded>),
 }
 
-/// [`Upgrading::Front`] among the extensions of a request, where things must be cloneable. The first
-/// who takes it has it.
-#[derive(Clone)]
-pub(crate) struct Handover(Arc<Mutex<Option<oneshot::Receiver<Upgraded>>>>);
-
-impl Handover {
-    pub(crate) fn new(connection: oneshot::Receiver<Upgraded>) -> Self {
-        Self(Arc::new(Mutex::new(Some(connection))))
-    }
-}
-
 impl Upgrading {
-    /// Takes what the HTTP server has put into a request.
-    pub(crate) fn take(extensions: &mut Extensions) -> Option<Self> {
-        if let Some(Handover(connection)) = extensions.remove() {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            return connection.take().map(Self::Front);
-        }
+    /// Takes what hyper has put into a request.
+    pub(crate) fn by_hyper(extensions: &mut Extensions) -> Option<Self> {
         extensions.remove().map(Self::Hyper)
     }
 }
