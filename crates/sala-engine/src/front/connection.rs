@@ -176,13 +176,13 @@ impl<A: App> Connection<A> {
 
     /// Reads until the head of a request is complete.
     fn wait(&mut self, mut waiting: Waiting, cx: &mut Context<'_>) -> Step {
+        let before = self.leftover.len();
         let found = if std::mem::take(&mut waiting.unseen) && !self.leftover.is_empty() {
             self.look()
         } else if self.leftover.is_empty() && self.life.is_stopping() {
             return Step::Done;
         } else {
-            let before = self.leftover.len();
-            let found = match self.read_head(cx) {
+            match self.read_head(cx) {
                 Poll::Ready(Ok(found)) => found,
                 Poll::Ready(Err(_)) => return Step::Done,
                 Poll::Pending => {
@@ -190,16 +190,15 @@ impl<A: App> Connection<A> {
                     self.state = State::Waiting(waiting);
                     return Step::Sleep(Some(deadline));
                 }
-            };
-            if before == 0 {
-                // The pause before a request is not held against it.
-                waiting.deadline = self.head_deadline();
             }
-            found
         };
         match found {
             Ok(accepted) => self.start(accepted, cx),
             Err(NoHead::Partial) => {
+                if before == 0 {
+                    // The pause before a request is not held against it.
+                    waiting.deadline = self.head_deadline();
+                }
                 self.state = State::Waiting(waiting);
                 Step::Again
             }
