@@ -271,10 +271,7 @@ impl<A: App> Connection<A> {
         if parts.headers.contains_key(UPGRADE) {
             let (to, connection) = oneshot::channel();
             upgrading = Some(Upgrading::Front(connection));
-            fate.heir = Some(Heir {
-                to,
-                speaks: false,
-            });
+            fate.heir = Some(Heir { to, speaks: false });
         }
         let via = Via {
             info: Some(self.info.behind(&self.host.proxies, &mut parts.headers)),

@@ -128,8 +128,7 @@ fn write_head(out: &mut Vec<u8>, parts: &Parts, body_len: usize, manner: Manner)
         out.extend_from_slice(b"\r\n");
     }
     if !has_length && !has_no_body(status) {
-        write!(out, "content-length: {body_len}\r\n")
-            .expect("writing to a vector does not fail");
+        write!(out, "content-length: {body_len}\r\n").expect("writing to a vector does not fail");
     }
     if manner.close && !parts.headers.contains_key(CONNECTION) {
         out.extend_from_slice(b"connection: close\r\n");
