@@ -21,8 +21,7 @@ thread_local! {
 }
 
 /// Bytes from the operating system's random number generator. What has been given out is not kept.
-/// (A process that forks and goes on, on both sides, would give its stock out twice; Rust has no such
-/// fork.)
+/// (Not in a process that forks and goes on making ids on both sides: each would have the same stock.)
 ///
 /// # Panics
 ///
