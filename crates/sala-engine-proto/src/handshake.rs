@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write as _;
 
 use crate::{Revision, Transport, json};
 
@@ -47,7 +46,7 @@ impl Query {
             j: None,
             b64: false,
         };
-        for (key, value) in form_urlencoded::parse(raw_query.as_bytes()) {
+        for (key, value) in pairs(raw_query) {
             match key.as_ref() {
                 "EIO" => {
                     query.eio = if value == "4" {
@@ -69,7 +68,7 @@ impl Query {
     /// All keys with their values, decoded, in the order in which they were sent. A key that was
     /// sent more than once comes more than once; collecting into a map keeps the last value.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        form_urlencoded::parse(self.raw.as_bytes())
+        pairs(&self.raw)
     }
 
     /// The query string as it was sent.
@@ -77,6 +76,18 @@ impl Query {
     pub fn raw(&self) -> &str {
         &self.raw
     }
+}
+
+/// Keys and values, decoded. The query of most requests has nothing in it that is encoded, and needs
+/// only to be split.
+fn pairs(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let is_encoded = memchr::memchr2(b'%', b'+', raw.as_bytes()).is_some();
+    let (encoded, plain) = if is_encoded { (raw, "") } else { ("", raw) };
+    let plain = plain.split('&').filter(|pair| !pair.is_empty());
+    form_urlencoded::parse(encoded.as_bytes()).chain(plain.map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (Cow::Borrowed(key), Cow::Borrowed(value))
+    }))
 }
 
 /// Why a request is refused before it reaches a session. `Display` gives the message.
@@ -175,12 +186,13 @@ pub fn open_packet(
         }
         json::push_string(buf, transport.name());
     }
-    write!(
-        buf,
-        "],\"pingInterval\":{ping_interval_ms},\"pingTimeout\":{ping_timeout_ms},\
-         \"maxPayload\":{max_payload}}}"
-    )
-    .expect("writing to a vector does not fail");
+    buf.extend_from_slice(b"],\"pingInterval\":");
+    json::push_number(buf, ping_interval_ms);
+    buf.extend_from_slice(b",\"pingTimeout\":");
+    json::push_number(buf, ping_timeout_ms);
+    buf.extend_from_slice(b",\"maxPayload\":");
+    json::push_number(buf, max_payload as u64);
+    buf.push(b'}');
 }
 
 #[cfg(test)]
@@ -196,6 +208,15 @@ mod tests {
         assert_eq!(query.j.as_deref(), Some("x/y"));
         assert!(!query.b64);
         assert_eq!(query.transport.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn what_is_not_encoded_is_split_as_what_is() {
+        for raw in ["", "a", "=", "&", "a=b&&c", "a=b=c&=d&", "é=ü&\u{0}=\n"] {
+            let plain: Vec<_> = pairs(raw).collect();
+            let decoded: Vec<_> = form_urlencoded::parse(raw.as_bytes()).collect();
+            assert_eq!(plain, decoded, "{raw}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod json;
 mod network;
 mod packet;
 pub mod payload;
+mod random;
 mod revision;
 mod session;
 mod sid;

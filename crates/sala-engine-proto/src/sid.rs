@@ -6,6 +6,8 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::random::random;
+
 /// A session id: 20 characters of URL-safe base64 over 15 random bytes (120 bits).
 ///
 /// An Engine.IO session id is a credential: whoever knows it can read and inject packets. It is
@@ -26,8 +28,7 @@ impl Sid {
     /// out other people's sessions.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0; 15];
-        getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
+        let bytes: [u8; 15] = random();
         let mut text = [0; Self::LEN];
         let n = URL_SAFE_NO_PAD
             .encode_slice(bytes, &mut text)

@@ -52,12 +52,10 @@ impl ConnectionInfo {
 }
 
 impl Request {
-    /// Copies the head of a request. Bytes of header values that are not UTF-8 are replaced.
-    pub(crate) fn new(parts: &mut Parts) -> Self {
-        let info = parts
-            .extensions
-            .remove::<ConnectionInfo>()
-            .unwrap_or_default();
+    /// Copies the head of a request. Bytes of header values that are not UTF-8 are replaced. `info`
+    /// counts if the extensions have none.
+    pub(crate) fn new(parts: &mut Parts, info: Option<ConnectionInfo>) -> Self {
+        let info = parts.extensions.remove().or(info).unwrap_or_default();
         let target = parts
             .uri
             .path_and_query()
@@ -75,7 +73,10 @@ impl Request {
                 let at = text.len() as u32;
                 text.push_str(name.as_str());
                 let middle = text.len() as u32;
-                text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+                match std::str::from_utf8(value.as_bytes()) {
+                    Ok(value) => text.push_str(value),
+                    Err(_) => text.push_str(&String::from_utf8_lossy(value.as_bytes())),
+                }
                 HeaderSpan {
                     name: at,
                     value: middle,

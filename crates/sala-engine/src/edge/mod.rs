@@ -24,6 +24,7 @@ use crate::hooks::{ConnectionError, ErrorContext, Refusal};
 use crate::http::{Applied, error, origin};
 use crate::request::{ConnectionInfo, Request};
 use crate::session::{Opening, PollReply, SessionHandle, Start, Task};
+use crate::transport::io::Upgrading;
 
 /// A reply of the engine.
 pub type EngineResponse = Response<Bytes>;
@@ -41,15 +42,31 @@ pub(crate) enum Routed<B> {
     Work(Box<Work<B>>),
 }
 
+/// What an HTTP server that belongs to the engine knows of a request's connection. Others put it among
+/// the request's extensions, which costs allocations.
+#[derive(Default)]
+pub(crate) struct Via {
+    pub(crate) info: Option<ConnectionInfo>,
+    pub(crate) upgrading: Option<Upgrading>,
+}
+
 /// A verified request that is no poll.
 pub(crate) struct Work<B> {
     parts: Parts,
     body: B,
+    via: Via,
     query: Query,
     purpose: Purpose,
     upgrade: bool,
     /// For the reply: the cross-origin rules.
     headers: HeaderMap,
+}
+
+impl<B> Work<B> {
+    /// Whether a session begins here.
+    pub(crate) fn opens_session(&self) -> bool {
+        matches!(self.purpose, Purpose::Handshake)
+    }
 }
 
 /// What a verified request is for.
@@ -99,26 +116,20 @@ impl<A: App> Engine<A> {
         B: Body<Data: Buf>,
     {
         let (parts, body) = request.into_parts();
-        match self.route(parts, body, None) {
+        match self.route(parts, body, Via::default()) {
             Routed::Answered(response) => response,
             Routed::Poll(poll) => poll.await,
             Routed::Work(work) => self.work(work).await,
         }
     }
 
-    /// Does everything for a request that can be done without waiting. `info` is put among the
-    /// request's extensions, which costs allocations, if somebody will look at it.
-    pub(crate) fn route<B>(
-        &self,
-        mut parts: Parts,
-        body: B,
-        info: Option<ConnectionInfo>,
-    ) -> Routed<B> {
+    /// Does everything for a request that can be done without waiting.
+    pub(crate) fn route<B>(&self, mut parts: Parts, body: B, via: Via) -> Routed<B> {
         let config = &self.core.config;
         let hooked = config.assets.is_some()
             || config.on_connection_error.is_some()
             || config.on_headers.is_some();
-        if let Some(info) = info.filter(|_| hooked) {
+        if let Some(info) = via.info.filter(|_| hooked) {
             parts.extensions.insert(info);
         }
         let mut headers = HeaderMap::new();
@@ -148,12 +159,10 @@ impl<A: App> Engine<A> {
             }
             Ok(purpose) => purpose,
         };
-        if let (Purpose::Handshake, Some(info)) = (&purpose, info) {
-            parts.extensions.insert(info);
-        }
         Routed::Work(Box::new(Work {
             parts,
             body,
+            via,
             query,
             purpose,
             upgrade,
@@ -169,17 +178,16 @@ impl<A: App> Engine<A> {
         let Work {
             mut parts,
             body,
+            via,
             query,
             purpose,
             upgrade,
             headers,
         } = *work;
         let response = match purpose {
-            Purpose::Handshake => self.open(&mut parts, &query, upgrade).await,
-            Purpose::Session(session) => {
-                self.resume(session, &mut parts, body, &query, upgrade)
-                    .await
-            }
+            Purpose::Handshake => self.open(&mut parts, via, &query, upgrade).await,
+            Purpose::Session(session) if upgrade => self.probe(&session, &mut parts, via),
+            Purpose::Session(session) => self.resume(session, &mut parts, body, &query).await,
         };
         match response {
             Ok(response) => with_headers(response, headers),
@@ -285,6 +293,7 @@ impl<A: App> Engine<A> {
     async fn open(
         &self,
         parts: &mut Parts,
+        via: Via,
         query: &Query,
         upgrade: bool,
     ) -> Result<EngineResponse, Answer> {
@@ -298,11 +307,11 @@ impl<A: App> Engine<A> {
             return Err(response.into());
         }
         let accept = if upgrade {
-            Some(self.accept_websocket(parts)?)
+            Some(self.accept_websocket(parts, via.upgrading)?)
         } else {
             None
         };
-        let request = Arc::new(Request::new(parts));
+        let request = Arc::new(Request::new(parts, via.info));
         let sid = match self.admit(&request, parts, query).await {
             Ok(sid) => sid,
             Err(refused) => return Err(self.refuse(parts, refused, upgrade).into()),
@@ -428,21 +437,17 @@ impl<A: App> Engine<A> {
         tokio::spawn(Task::new(Arc::clone(&self.app), session, start));
     }
 
-    /// A request of an open session that is no poll.
+    /// A request of an open session that is neither a poll nor an upgrade.
     async fn resume<B>(
         &self,
         session: SessionHandle,
         parts: &mut Parts,
         body: B,
         query: &Query,
-        upgrade: bool,
     ) -> Result<EngineResponse, Answer>
     where
         B: Body<Data: Buf>,
     {
-        if upgrade {
-            return self.probe(&session, parts);
-        }
         if parts.method != Method::POST {
             return Err(reply(StatusCode::INTERNAL_SERVER_ERROR).into());
         }
@@ -463,7 +468,7 @@ impl<A: App> Engine<A> {
 
     fn run_headers_hook(&self, headers: &mut HeaderMap, parts: &mut Parts) {
         if let Some(hook) = &self.core.config.on_headers {
-            hook(headers, &Request::new(parts));
+            hook(headers, &Request::new(parts, None));
         }
     }
 }

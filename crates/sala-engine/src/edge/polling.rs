@@ -126,7 +126,7 @@ impl PendingPoll {
             waiting: Waiting::begin(session)?,
             client: Client::of(&parts.headers),
             headers: None,
-            request: hooked.then(|| Box::new(Request::new(parts))),
+            request: hooked.then(|| Box::new(Request::new(parts, None))),
         })
     }
 

@@ -10,7 +10,7 @@ use http::header::{
 use http::request::Parts;
 use sala_engine_proto::ws;
 
-use super::{Answer, EngineResponse, reply};
+use super::{Answer, EngineResponse, Via, reply};
 use crate::app::App;
 use crate::engine::Engine;
 use crate::http::error;
@@ -30,12 +30,13 @@ impl<A: App> Engine<A> {
         &self,
         session: &SessionHandle,
         parts: &mut Parts,
+        via: Via,
     ) -> Result<EngineResponse, Answer> {
         let Accepted {
             upgrade,
             mut response,
             deflate,
-        } = self.accept_websocket(parts)?;
+        } = self.accept_websocket(parts, via.upgrading)?;
         self.run_headers_hook(response.headers_mut(), parts);
         let wrap = self.wrap_websocket(session, deflate);
         let session = session.clone();
@@ -62,7 +63,11 @@ impl<A: App> Engine<A> {
     }
 
     /// Checks the WebSocket handshake and makes its 101.
-    pub(super) fn accept_websocket(&self, parts: &mut Parts) -> Result<Accepted, Answer> {
+    pub(super) fn accept_websocket(
+        &self,
+        parts: &mut Parts,
+        upgrading: Option<Upgrading>,
+    ) -> Result<Accepted, Answer> {
         let headers = &parts.headers;
         let [upgrade, key, version, protocol, extensions] = [
             &UPGRADE,
@@ -82,7 +87,8 @@ impl<A: App> Engine<A> {
         };
         let accept = ws::handshake::check(&request, self.core.config.deflate.as_ref())
             .map_err(error::refuse_handshake)?;
-        let Some(upgrade) = Upgrading::take(&mut parts.extensions) else {
+        let upgrading = upgrading.or_else(|| Upgrading::by_hyper(&mut parts.extensions));
+        let Some(upgrade) = upgrading else {
             tracing::error!(
                 "a WebSocket handshake came without hyper's OnUpgrade: serve connections with \
                  upgrades enabled, and keep the request's extensions"

@@ -18,14 +18,14 @@ use tokio::time::Instant;
 
 use super::body::{self, Arriving, RequestBody};
 use super::head::{self, Head, MAX_HEAD, NoHead};
-use super::reply::{Manner, Unsent};
+use super::reply::{self, Manner, Unsent};
 use super::{Front, Host, OneRequest, Rewind};
 use crate::app::App;
-use crate::edge::{EngineResponse, PendingPoll, Routed};
+use crate::edge::{EngineResponse, PendingPoll, Routed, Via};
 use crate::request::ConnectionInfo;
 use crate::serve::Life;
 use crate::transport::buffers::with_buffers;
-use crate::transport::io::{Handover, Io, Upgraded};
+use crate::transport::io::{Io, Upgraded, Upgrading};
 
 /// How long a connection may take nothing of a reply.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -81,8 +81,14 @@ struct Exchange {
 /// What is to happen after the reply.
 struct Fate {
     manner: Manner,
-    /// Who wants the connection after a 101.
-    heir: Option<oneshot::Sender<Upgraded>>,
+    heir: Option<Heir>,
+}
+
+/// Who wants the connection after a 101.
+struct Heir {
+    to: oneshot::Sender<Upgraded>,
+    /// It has something to say at once, and says the 101 with it.
+    speaks: bool,
 }
 
 enum Work {
@@ -93,7 +99,7 @@ enum Work {
 /// What happens when a reply has been sent.
 enum Then {
     Next,
-    HandOver(oneshot::Sender<Upgraded>),
+    HandOver(Heir),
     End { linger: bool },
 }
 
@@ -170,13 +176,13 @@ impl<A: App> Connection<A> {
 
     /// Reads until the head of a request is complete.
     fn wait(&mut self, mut waiting: Waiting, cx: &mut Context<'_>) -> Step {
+        let before = self.leftover.len();
         let found = if std::mem::take(&mut waiting.unseen) && !self.leftover.is_empty() {
             self.look()
         } else if self.leftover.is_empty() && self.life.is_stopping() {
             return Step::Done;
         } else {
-            let before = self.leftover.len();
-            let found = match self.read_head(cx) {
+            match self.read_head(cx) {
                 Poll::Ready(Ok(found)) => found,
                 Poll::Ready(Err(_)) => return Step::Done,
                 Poll::Pending => {
@@ -184,16 +190,15 @@ impl<A: App> Connection<A> {
                     self.state = State::Waiting(waiting);
                     return Step::Sleep(Some(deadline));
                 }
-            };
-            if before == 0 {
-                // The pause before a request is not held against it.
-                waiting.deadline = self.head_deadline();
             }
-            found
         };
         match found {
             Ok(accepted) => self.start(accepted, cx),
             Err(NoHead::Partial) => {
+                if before == 0 {
+                    // The pause before a request is not held against it.
+                    waiting.deadline = self.head_deadline();
+                }
                 self.state = State::Waiting(waiting);
                 Step::Again
             }
@@ -262,18 +267,25 @@ impl<A: App> Connection<A> {
             },
             heir: None,
         };
+        let mut upgrading = None;
         if parts.headers.contains_key(UPGRADE) {
-            let (heir, connection) = oneshot::channel();
-            parts.extensions.insert(Handover::new(connection));
-            fate.heir = Some(heir);
+            let (to, connection) = oneshot::channel();
+            upgrading = Some(Upgrading::Front(connection));
+            fate.heir = Some(Heir { to, speaks: false });
         }
-        let info = self.info.behind(&self.host.proxies, &mut parts.headers);
-        let work = match self.host.engine.route(parts, body, Some(info)) {
+        let via = Via {
+            info: Some(self.info.behind(&self.host.proxies, &mut parts.headers)),
+            upgrading,
+        };
+        let work = match self.host.engine.route(parts, body, via) {
             Routed::Answered(response) => {
                 return self.send(response, fate, arriving.is_some(), cx);
             }
             Routed::Poll(poll) => Work::Poll(poll),
             Routed::Work(work) => {
+                if let Some(heir) = &mut fate.heir {
+                    heir.speaks = work.opens_session();
+                }
                 let engine = self.host.engine.clone();
                 Work::Other(Box::pin(async move { engine.work(work).await }))
             }
@@ -370,6 +382,10 @@ impl<A: App> Connection<A> {
         manner.close |= unread || self.life.is_stopping() || head::has_close(response.headers());
         let then = match heir {
             Some(heir) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                if heir.speaks {
+                    let response = reply::head_only(response, manner);
+                    return self.bequeath(heir, response);
+                }
                 Then::HandOver(heir)
             }
             _ if manner.close => Then::End {
@@ -428,18 +444,7 @@ impl<A: App> Connection<A> {
                 });
                 Step::Again
             }
-            Then::HandOver(heir) => {
-                if let Some(io) = self.io.take() {
-                    let early = std::mem::take(&mut self.leftover).into();
-                    // An heir that has gone leaves nobody to talk to.
-                    heir.send(Upgraded {
-                        io: Io::Tcp(io),
-                        early,
-                    })
-                    .ok();
-                }
-                Step::Done
-            }
+            Then::HandOver(heir) => self.bequeath(heir, Bytes::new()),
             Then::End { linger: false } => Step::Done,
             Then::End { linger: true } => {
                 self.leftover = Vec::new();
@@ -454,6 +459,22 @@ impl<A: App> Connection<A> {
                 Step::Again
             }
         }
+    }
+
+    /// Gives the connection away, with as much of the `response` as has yet to be sent.
+    fn bequeath(&mut self, heir: Heir, response: Bytes) -> Step {
+        if let Some(io) = self.io.take() {
+            let early = std::mem::take(&mut self.leftover).into();
+            // An heir that has gone leaves nobody to talk to.
+            heir.to
+                .send(Upgraded {
+                    io: Io::Tcp(io),
+                    early,
+                    response,
+                })
+                .ok();
+        }
+        Step::Done
     }
 
     fn linger(&mut self, mut left: usize, deadline: Instant, cx: &mut Context<'_>) -> Step {

@@ -102,17 +102,21 @@ impl<A: App> Future for Front<A> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if !*this.listening {
-            *this.listening = true;
-            // Only to be woken: whether it is time to stop is asked where it matters.
-            let _ = this.stop.poll(cx);
-        }
         loop {
             let deadline = match this.connection.step(cx) {
                 Step::Again => continue,
                 Step::Done => return Poll::Ready(()),
-                Step::Sleep(None) => return Poll::Pending,
-                Step::Sleep(Some(deadline)) => deadline,
+                Step::Sleep(deadline) => deadline,
+            };
+            if !*this.listening {
+                *this.listening = true;
+                // Only to be woken: whether it is time to stop is asked where it matters.
+                if this.stop.as_mut().poll(cx).is_ready() {
+                    continue;
+                }
+            }
+            let Some(deadline) = deadline else {
+                return Poll::Pending;
             };
             if deadline < *this.armed || !*this.registered {
                 this.sleep.as_mut().reset(deadline);

@@ -44,7 +44,7 @@ impl Unsent {
         with_buffers(|buffers| {
             let scratch = &mut buffers.scratch;
             scratch.clear();
-            write_head(scratch, &parts, body.len(), manner)?;
+            write_head(scratch, &parts, body.len(), manner);
             let mut body = if manner.without_body || has_no_body(parts.status) {
                 Bytes::new()
             } else {
@@ -94,14 +94,27 @@ impl Unsent {
     }
 }
 
+/// The bytes of a reply that has no body.
+pub(super) fn head_only(response: EngineResponse, manner: Manner) -> Bytes {
+    let (parts, _) = response.into_parts();
+    with_buffers(|buffers| {
+        let scratch = &mut buffers.scratch;
+        scratch.clear();
+        write_head(scratch, &parts, 0, manner);
+        Bytes::copy_from_slice(scratch)
+    })
+}
+
 fn has_no_body(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-fn write_head(out: &mut Vec<u8>, parts: &Parts, body_len: usize, manner: Manner) -> io::Result<()> {
+fn write_head(out: &mut Vec<u8>, parts: &Parts, body_len: usize, manner: Manner) {
     let status = parts.status;
     let reason = status.canonical_reason().unwrap_or_default();
-    write!(out, "HTTP/1.1 {} {reason}\r\n", status.as_str())?;
+    for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
     // The length in a reply without a body is that of what the reply stands for, if it is given.
     let without_body = manner.without_body || has_no_body(status);
     let has_length = without_body && parts.headers.contains_key(CONTENT_LENGTH);
@@ -115,7 +128,7 @@ fn write_head(out: &mut Vec<u8>, parts: &Parts, body_len: usize, manner: Manner)
         out.extend_from_slice(b"\r\n");
     }
     if !has_length && !has_no_body(status) {
-        write!(out, "content-length: {body_len}\r\n")?;
+        write!(out, "content-length: {body_len}\r\n").expect("writing to a vector does not fail");
     }
     if manner.close && !parts.headers.contains_key(CONNECTION) {
         out.extend_from_slice(b"connection: close\r\n");
@@ -124,7 +137,6 @@ fn write_head(out: &mut Vec<u8>, parts: &Parts, body_len: usize, manner: Manner)
         write_date(out);
     }
     out.extend_from_slice(b"\r\n");
-    Ok(())
 }
 
 /// Adds the `date` line, which is made once per second.

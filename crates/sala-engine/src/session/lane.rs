@@ -38,7 +38,11 @@ pub(crate) struct WrapWebSocket {
 
 impl WrapWebSocket {
     pub(crate) fn wrap(self, upgraded: Upgraded) -> WebSocket {
-        let Upgraded { io, early } = upgraded;
+        let Upgraded {
+            io,
+            early,
+            response,
+        } = upgraded;
         let (inflater, deflater) = match &self.deflate {
             Some((agreed, config)) => (
                 Some(Inflater::new(agreed)),
@@ -50,6 +54,7 @@ impl WrapWebSocket {
         WebSocket::new(
             io,
             early,
+            response,
             reader,
             deflater.map(Box::new),
             self.revision,

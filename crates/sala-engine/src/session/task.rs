@@ -213,6 +213,11 @@ impl<A: App> Live<A> {
         let mut again = self.handle_mail(&mut mail, cx);
         // Whether somebody may have sent, or closed, since the mail was taken.
         let mut busy = fresh || again || self.core.running.len() > 0;
+        let mut sent = 0;
+        if fresh {
+            // Before anything is read, so that a client that has ended its side is answered too.
+            sent = self.write(&mut mail.frames, busy, cx);
+        }
         if self.core.ending.is_none() {
             let heard = self.read(cx);
             busy |= heard != Heard::Nothing;
@@ -223,7 +228,7 @@ impl<A: App> Live<A> {
             again |= self.core.running.poll(cx) == Progress::Finished;
         }
         // Also when the session ends: what was queued before the cause came first.
-        let sent = self.write(&mut mail.frames, busy, cx);
+        sent += self.write(&mut mail.frames, busy, cx);
         let settled = self.settle(mail.frames, sent, again, cx);
         self.close_if_asked(&settled, cx);
         if self.core.ending.is_some() {

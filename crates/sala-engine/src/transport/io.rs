@@ -2,7 +2,6 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -26,11 +25,13 @@ pub(crate) enum Io {
     Other(Box<TokioIo<hyper::upgrade::Upgraded>>),
 }
 
-/// A connection after the 101 of its WebSocket handshake.
+/// A connection that is a WebSocket from now on.
 pub(crate) struct Upgraded {
     pub(crate) io: Io,
     /// What arrived behind the request.
     pub(crate) early: Bytes,
+    /// The 101 of the handshake, if it has yet to be sent.
+    pub(crate) response: Bytes,
 }
 
 impl Upgraded {
@@ -38,6 +39,7 @@ impl Upgraded {
         Self {
             io: Io::Tcp(io),
             early,
+            response: Bytes::new(),
         }
     }
 }
@@ -66,34 +68,21 @@ impl From<hyper::upgrade::Upgraded> for Upgraded {
         Self {
             io: Io::Other(Box::new(TokioIo::new(upgraded))),
             early: Bytes::new(),
+            response: Bytes::new(),
         }
     }
 }
 
-/// Gives the connection when the HTTP server has sent the 101; nothing if that fails.
+/// Gives the connection when the HTTP server has sent the 101, or leaves that to the WebSocket;
+/// nothing if it fails.
 pub(crate) enum Upgrading {
     Hyper(OnUpgrade),
     Front(oneshot::Receiver<Upgraded>),
 }
 
-/// [`Upgrading::Front`] among the extensions of a request, where things must be cloneable. The first
-/// who takes it has it.
-#[derive(Clone)]
-pub(crate) struct Handover(Arc<Mutex<Option<oneshot::Receiver<Upgraded>>>>);
-
-impl Handover {
-    pub(crate) fn new(connection: oneshot::Receiver<Upgraded>) -> Self {
-        Self(Arc::new(Mutex::new(Some(connection))))
-    }
-}
-
 impl Upgrading {
-    /// Takes what the HTTP server has put into a request.
-    pub(crate) fn take(extensions: &mut Extensions) -> Option<Self> {
-        if let Some(Handover(connection)) = extensions.remove() {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            return connection.take().map(Self::Front);
-        }
+    /// Takes what hyper has put into a request.
+    pub(crate) fn by_hyper(extensions: &mut Extensions) -> Option<Self> {
         extensions.remove().map(Self::Hyper)
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct WebSocket {
 struct Rest {
     /// What arrived, such as right behind the HTTP request, and was not handed on yet.
     early: Bytes,
+    /// The 101 of the handshake. It waits for the first frames, so that they leave together.
+    response: Bytes,
     /// What the operating system has not taken yet, in order.
     unsent: VecDeque<Bytes>,
     /// The answer to the peer's latest WebSocket ping. Only the latest needs one, so a peer that
@@ -75,15 +77,17 @@ impl WebSocket {
     pub(crate) fn new(
         io: Io,
         early: Bytes,
+        response: Bytes,
         reader: Reader,
         deflater: Option<Box<Deflater>>,
         revision: Revision,
         base64: bool,
     ) -> Self {
         // Even empty, `early` would hold on to the HTTP server's whole read buffer.
-        let rest = (!early.is_empty()).then(|| {
+        let rest = (!early.is_empty() || !response.is_empty()).then(|| {
             Box::new(Rest {
                 early,
+                response,
                 ..Rest::default()
             })
         });
@@ -171,9 +175,9 @@ impl WebSocket {
 
     /// Whether everything handed over so far has gone out.
     pub(crate) fn is_idle(&self) -> bool {
-        self.rest
-            .as_ref()
-            .is_none_or(|rest| rest.unsent.is_empty() && rest.pong.is_none())
+        self.rest.as_ref().is_none_or(|rest| {
+            rest.unsent.is_empty() && rest.pong.is_none() && rest.response.is_empty()
+        })
     }
 
     /// Sends as much of `queue` as the connection takes, and tells what the frames weighed that
@@ -256,7 +260,7 @@ impl WebSocket {
                 rest.unsent.pop_front();
             }
         }
-        if rest.early.is_empty() && rest.pong.is_none() {
+        if rest.early.is_empty() && rest.pong.is_none() && rest.response.is_empty() {
             self.rest = None;
         }
         Poll::Ready(Ok(()))
@@ -279,10 +283,11 @@ impl WebSocket {
             segments,
             mark: 0,
         };
-        if let Some(rest) = &mut self.rest
-            && let Some(pong) = rest.pong.take()
-        {
-            gather.copy(&pong);
+        if let Some(rest) = &mut self.rest {
+            gather.copy(&std::mem::take(&mut rest.response));
+            if let Some(pong) = rest.pong.take() {
+                gather.copy(&pong);
+            }
         }
         // A part takes up to two slices, and a frame may have many: the limit is checked between
         // frames, and a write longer than `SLICES` leaves the rest to `unsent`.
@@ -394,9 +399,9 @@ impl WebSocket {
             // In the middle of a frame, and the peer does not take it: nothing can be said.
             return;
         }
-        let mut frame = Vec::new();
-        ws::close_frame(&mut frame, code, "");
-        self.rest().unsent.push_back(frame.into());
+        let mut farewell = rest.response.to_vec();
+        ws::close_frame(&mut farewell, code, "");
+        self.rest().unsent.push_back(farewell.into());
         tokio::spawn(async move {
             let farewell = async {
                 poll_fn(|cx| self.poll_unsent(cx)).await?;

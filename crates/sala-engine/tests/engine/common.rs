@@ -20,7 +20,8 @@ pub(crate) enum Seen {
     Close(CloseReason, Option<String>),
 }
 
-/// Sends every message back. `close`, `close now`, `panic`, `wait` and `flood N` are orders.
+/// Sends every message back. `close`, `close now`, `panic`, `wait` and `flood N` are orders, and so is
+/// `at_once` in the query of the handshake.
 pub(crate) struct Echo(mpsc::UnboundedSender<(SessionHandle, Seen)>);
 
 pub(crate) struct EchoConnection {
@@ -33,6 +34,12 @@ impl App for Echo {
 
     fn connect(&self, session: &SessionHandle, _: &mut Scope<'_, '_>) -> EchoConnection {
         self.0.send((session.clone(), Seen::Open)).ok();
+        let url = session.request().url();
+        if url.ends_with("&at_once=close") {
+            session.close_now();
+        } else if url.ends_with("&at_once=panic") {
+            panic!("as the test asked");
+        }
         EchoConnection {
             session: session.clone(),
             events: self.0.clone(),

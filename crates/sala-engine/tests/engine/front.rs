@@ -14,6 +14,8 @@ use sala_testkit::http::{Connection, End, request};
 use sala_testkit::polling::Polling;
 use sala_testkit::within;
 use sala_testkit::ws::{Frame, Ws, handshake_bytes, opcode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
@@ -108,6 +110,44 @@ async fn a_body_may_be_split_at_every_byte() {
             assert_eq!(reply.text(), "4h€llo", "split at {at}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_new_session_is_welcomed_with_one_write() {
+    let server = start(config()).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream.write_all(&handshake_bytes(WS, &[])).await.unwrap();
+    let mut buffer = [0; 4096];
+    let n = within("the welcome", stream.read(&mut buffer)).await;
+    let welcome = String::from_utf8_lossy(&buffer[..n.unwrap()]);
+    assert!(welcome.starts_with("HTTP/1.1 101 "), "{welcome}");
+    assert!(welcome.contains("0{\"sid\":"), "{welcome}");
+}
+
+#[tokio::test]
+async fn who_asks_and_ends_its_side_is_welcomed_all_the_same() {
+    let mut server = start(config()).await;
+    let mut connection = Connection::open(server.addr).await;
+    connection.send(handshake_bytes(WS, &[])).await;
+    connection.finish_sending().await;
+    let (welcome, end) = connection.rest().await;
+    let welcome = String::from_utf8_lossy(&welcome);
+    assert!(welcome.starts_with("HTTP/1.1 101 "), "{welcome}");
+    assert!(welcome.contains("0{\"sid\":"), "{welcome}");
+    assert_eq!(end, End::Closed);
+    assert_eq!(server.next().await, Seen::Open);
+    let gone = Seen::Close(CloseReason::TransportClose, None);
+    assert_eq!(server.next().await, gone);
+}
+
+#[tokio::test]
+async fn a_handshake_is_answered_even_if_the_session_ends_at_once() {
+    let server = start(config()).await;
+    for order in ["close", "panic"] {
+        let mut ws = Ws::open(server.addr, &format!("{WS}&at_once={order}")).await;
+        ws.gone().await;
+    }
+    assert_eq!(server.engine.clients_count(), 0);
 }
 
 #[tokio::test]

@@ -288,6 +288,9 @@ impl Live {
         let member = &mut self.members[index];
         let socket = member.socket.clone();
         let table = member.table.get(&socket.nsp().inner.table).clone();
+        if table.connect.is_empty() {
+            return;
+        }
         let auth = socket.handshake().raw_auth();
         for handler in &table.connect {
             match handler.call(socket.clone(), &EventKey::Static("connection"), &auth, None) {
