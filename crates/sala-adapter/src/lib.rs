@@ -18,7 +18,6 @@ pub mod backend;
 pub mod cluster;
 pub mod codec;
 pub mod message;
-mod random;
 pub mod recovery;
 pub mod target;
 mod text;

@@ -67,9 +67,7 @@ impl ServerId {
     /// If the operating system has no randomness to give.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
-        format!("{:016x}", u64::from_ne_bytes(bytes)).into()
+        format!("{:016x}", rand::random::<u64>()).into()
     }
 
     /// What emitters call themselves: they are no servers, and nobody waits for them.

@@ -4,8 +4,6 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::random::random;
-
 /// Longest text kept inline, in bytes. The common ids have 20.
 const INLINE: usize = 22;
 
@@ -29,7 +27,7 @@ impl Text {
     ///
     /// If the operating system has no randomness to give.
     pub(crate) fn random() -> Self {
-        let bits = u128::from_ne_bytes(random());
+        let bits: u128 = rand::random();
         let mut text = [0; 20];
         for (i, character) in text.iter_mut().enumerate() {
             *character = ALPHABET[(bits >> (6 * i)) as usize & 63];

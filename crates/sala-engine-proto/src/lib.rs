@@ -12,7 +12,6 @@ mod json;
 mod network;
 mod packet;
 pub mod payload;
-mod random;
 mod revision;
 mod session;
 mod sid;

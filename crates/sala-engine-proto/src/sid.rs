@@ -6,8 +6,6 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::random::random;
-
 /// A session id: 20 characters of URL-safe base64 over 15 random bytes (120 bits).
 ///
 /// An Engine.IO session id is a credential: whoever knows it can read and inject packets. It is
@@ -20,7 +18,8 @@ impl Sid {
     /// Number of characters.
     pub const LEN: usize = 20;
 
-    /// Makes an id from the operating system's random number generator.
+    /// Makes an id from a cryptographically secure generator, which each thread has and the operating
+    /// system seeds.
     ///
     /// # Panics
     ///
@@ -28,7 +27,7 @@ impl Sid {
     /// out other people's sessions.
     #[must_use]
     pub fn random() -> Self {
-        let bytes: [u8; 15] = random();
+        let bytes: [u8; 15] = rand::random();
         let mut text = [0; Self::LEN];
         let n = URL_SAFE_NO_PAD
             .encode_slice(bytes, &mut text)

@@ -20,7 +20,7 @@ impl Backoff {
 
     /// The next delay, between a half and all of the undisturbed one.
     pub(super) fn delay(&mut self) -> Duration {
-        self.delay_with(chance())
+        self.delay_with(rand::random())
     }
 
     /// With a chance from 0 to 1.
@@ -34,11 +34,6 @@ impl Backoff {
     pub(super) fn reset(&mut self) {
         self.next = self.first;
     }
-}
-
-/// A number from 0 to 1. Without randomness servers come at once, which is no reason to stop.
-fn chance() -> f64 {
-    f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl Balance {
                 let (index, _) = loads.iter().enumerate().min_by_key(|(_, load)| **load)?;
                 index
             }
-            Self::Random => random() % loads.len(),
+            Self::Random => rand::random::<u32>() as usize % loads.len(),
             Self::RoundRobin => {
                 let index = *turn % loads.len();
                 *turn = index + 1;
@@ -36,13 +36,6 @@ impl Balance {
             }
         })
     }
-}
-
-fn random() -> usize {
-    let mut bytes = [0; 4];
-    // Without randomness the first worker is as good as any.
-    getrandom::fill(&mut bytes).ok();
-    u32::from_ne_bytes(bytes) as usize
 }
 
 impl fmt::Display for Balance {
