@@ -358,7 +358,7 @@ fn nothing_is_kept_for_sockets_that_have_all_gone() {
         .map(|n| index.connect(&format!("peer {n}")))
         .collect();
     for (n, peer) in peers.iter().enumerate() {
-        index.enters(peer, &format!("room {n}"));
+        index.enters(peer, format!("room {n}"));
     }
     for peer in &peers {
         index.disconnects(peer);
