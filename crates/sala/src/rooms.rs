@@ -430,10 +430,18 @@ fn shards<K, V>(count: usize) -> Shards<K, V> {
 }
 
 /// Gives memory back once a table of more than `small` is used to less than a quarter.
+#[inline]
 fn shrink<K: std::hash::Hash + Eq, V>(map: &mut Map<K, V>, small: usize) {
     if map.capacity() > small && map.len() * 4 < map.capacity() {
-        map.shrink_to(map.len() * 2);
+        shrink_to_twice(map);
     }
+}
+
+/// Apart, so that joins and leaves do not carry its code along.
+#[cold]
+#[inline(never)]
+fn shrink_to_twice<K: std::hash::Hash + Eq, V>(map: &mut Map<K, V>) {
+    map.shrink_to(map.len() * 2);
 }
 
 /// Nothing that runs under these locks leaves a map half changed, so poisoning says nothing.
