@@ -114,6 +114,7 @@ pub(crate) fn run(options: Cluster) -> Result<(), String> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    runtime.spawn(sala_memory::give_back());
     runtime.block_on(async {
         match options.order {
             Some(Order::Reload(running)) => tell(running, "reload").await,

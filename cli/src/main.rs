@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: sala_memory::Allocator = sala_memory::Allocator;
 
 /// Sala: a Socket.IO server.
 #[derive(Parser)]

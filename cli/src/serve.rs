@@ -182,6 +182,7 @@ pub(crate) fn run(options: Serve) -> Result<(), String> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    runtime.spawn(sala_memory::give_back());
     runtime.block_on(serve(options))
 }
 

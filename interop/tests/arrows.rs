@@ -125,6 +125,10 @@ fn forbidden(name: &str) -> (Vec<&'static str>, &'static str) {
             [&io[..], &ENGINE].concat(),
             "it runs in a fuzzer, in wasm and under a fake clock",
         ),
+        "sala" => (
+            vec!["sala-memory", "mimalloc"],
+            "the allocator is the application's choice",
+        ),
         "sala-engine" => (
             vec!["sala", "sala-proto", "sala-adapter", "sala-admin"],
             "Engine.IO is a product of its own",

@@ -40,8 +40,9 @@ impl Registry {
         let mut shard = self.shard(sid);
         if shard.remove(&sid).is_some() {
             self.len.fetch_sub(1, Relaxed);
-            // Give memory back after a wave of clients has gone.
-            if shard.capacity() > 64 && shard.len() * 4 < shard.capacity() {
+            // Give memory back after a wave of clients has gone. However small a table is, it lies in
+            // a page of its own size class and keeps the allocator from returning that page.
+            if shard.len() * 4 < shard.capacity() {
                 let keep = shard.len() * 2;
                 shard.shrink_to(keep);
             }

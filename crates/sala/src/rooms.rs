@@ -31,8 +31,9 @@ use self::membership::{Joined, Opened};
 const SOCKET_SHARDS: usize = 16;
 /// Shards of the rooms: touched by each join, leave and emit.
 const ROOM_SHARDS: usize = 64;
-/// Tables below this capacity are not worth shrinking.
-const SMALL: usize = 64;
+/// Tables of rooms and members up to this capacity stay as they are: those who join and leave in turn
+/// shall not pay for a table each time.
+const SMALL: usize = 8;
 
 type Map<K, V> = IndexMap<K, V, RandomState>;
 type Shards<K, V> = Box<[RwLock<Map<K, V>>]>;
@@ -259,7 +260,8 @@ impl<S: Clone> Rooms<S> {
         let Some(present) = shard.swap_remove(id) else {
             return;
         };
-        shrink(&mut shard);
+        // Down to nothing, because coming and going costs far more than a small table does.
+        shrink(&mut shard, 0);
         if present.in_own {
             self.report_own(id, false);
         } else {
@@ -332,7 +334,7 @@ impl<S: Clone> Rooms<S> {
         let deleted = members.is_empty();
         if deleted {
             shard.swap_remove(room);
-            shrink(&mut shard);
+            shrink(&mut shard, SMALL);
         }
         if let Some(observer) = self.observer.get() {
             observer(RoomEvent::Leave(room, id));
@@ -429,11 +431,19 @@ fn shards<K, V>(count: usize) -> Shards<K, V> {
         .collect()
 }
 
-/// Gives memory back once a table is used to less than a quarter.
-fn shrink<K: std::hash::Hash + Eq, V>(map: &mut Map<K, V>) {
-    if map.capacity() > SMALL && map.len() < map.capacity() / 4 {
-        map.shrink_to(map.len() * 2);
+/// Gives memory back once a table of more than `small` is used to less than a quarter.
+#[inline]
+fn shrink<K: std::hash::Hash + Eq, V>(map: &mut Map<K, V>, small: usize) {
+    if map.capacity() > small && map.len() * 4 < map.capacity() {
+        shrink_to_twice(map);
     }
+}
+
+/// Apart, so that joins and leaves do not carry its code along.
+#[cold]
+#[inline(never)]
+fn shrink_to_twice<K: std::hash::Hash + Eq, V>(map: &mut Map<K, V>) {
+    map.shrink_to(map.len() * 2);
 }
 
 /// Nothing that runs under these locks leaves a map half changed, so poisoning says nothing.

@@ -16,7 +16,7 @@ use sala::{BackendError, RawArgs, Server, Socket, Value};
 use sala_redis::{Classic, Sharded, Streams};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: sala_memory::Allocator = sala_memory::Allocator;
 
 fn main() -> std::io::Result<()> {
     let workers: Option<usize> = number("WORKERS");
@@ -29,6 +29,7 @@ fn main() -> std::io::Result<()> {
         runtime.worker_threads(workers);
     }
     let runtime = runtime.enable_all().build()?;
+    runtime.spawn(sala_memory::give_back());
     #[cfg(target_os = "linux")]
     if let Some(processes) = number("PROCESSES") {
         return runtime.block_on(serve_processes(processes, port));

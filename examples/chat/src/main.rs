@@ -7,8 +7,12 @@ use std::time::Duration;
 use sala::{Drain, Recovery, Server};
 use tokio::net::TcpListener;
 
+#[global_allocator]
+static ALLOCATOR: sala_memory::Allocator = sala_memory::Allocator;
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tokio::spawn(sala_memory::give_back());
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let io = Server::builder().recovery(Recovery::new()).build();
     chat::chat(&io);

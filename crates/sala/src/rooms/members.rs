@@ -2,7 +2,7 @@
 
 use sala_adapter::SocketId;
 
-use super::{Map, shrink};
+use super::{Map, SMALL, shrink};
 
 /// The members of one room, each with its handle. Most rooms have a few, which are found sooner by looking
 /// at all than by hashing, and whose list is one piece of memory: with many rooms each piece has to come
@@ -72,7 +72,7 @@ impl<S> Members<S> {
                 if members.len() <= FEW / 2 {
                     *self = Self::Few(members.drain(..).collect());
                 } else {
-                    shrink(members);
+                    shrink(members, SMALL);
                 }
                 removed
             }

@@ -350,3 +350,23 @@ fn a_big_room_gives_its_memory_back() {
         .sum();
     assert!(registered < 16 * 200, "{registered}");
 }
+
+#[test]
+fn nothing_is_kept_for_sockets_that_have_all_gone() {
+    let index = Index::new();
+    let peers: Vec<_> = (0..1000)
+        .map(|n| index.connect(&format!("peer {n}")))
+        .collect();
+    for (n, peer) in peers.iter().enumerate() {
+        index.enters(peer, format!("room {n}"));
+    }
+    for peer in &peers {
+        index.disconnects(peer);
+    }
+    for shard in index.sockets.get().unwrap() {
+        assert_eq!(super::read(shard).capacity(), 0);
+    }
+    for shard in index.rooms.get().unwrap() {
+        assert!(super::read(shard).capacity() <= super::SMALL);
+    }
+}
