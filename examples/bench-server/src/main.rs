@@ -9,6 +9,7 @@
 //! `PROCESSES` makes it so many worker processes behind that port; `FORWARDING=proxy` has their primary copy.
 
 use std::net::Ipv4Addr;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 
@@ -91,7 +92,8 @@ fn handlers(io: &Server) {
     );
 }
 
-fn many_rooms(io: &Server, count: usize) {
+fn many_rooms(io: &Server, count: NonZeroUsize) {
+    let count = count.get();
     let first = Arc::new(Once::new());
     io.on_connect(move |socket: Socket| {
         first.call_once(|| socket.join((0..count).map(name_of).collect::<Vec<_>>()));

@@ -6,6 +6,7 @@ use super::scan::{find_special, skip_number, skip_space, skip_string};
 use crate::{DecodeError, Number, Object, Text, Value};
 
 /// A container under construction: where its items or members begin among those that wait.
+#[derive(Clone, Copy)]
 enum Open {
     List(usize),
     Object(usize),
@@ -52,7 +53,7 @@ const TRUE: Value = Value::Bool(true);
 const ZERO: Value = Value::Number(Number::Int(0));
 const EMPTY_TEXT: Value = Value::String(Text::EMPTY);
 const EMPTY_LIST: Value = Value::Array(Vec::new());
-const EMPTY_OBJECT: Value = Value::Object(Object::EMPTY);
+const EMPTY_OBJECT: Value = Value::Object(Object::new());
 const NEW_MEMBER: (Text, Value) = (Text::EMPTY, Value::Null);
 
 /// How many items and members have room from the start.
@@ -125,16 +126,16 @@ impl<'a> Reader<'a> {
 
     /// After a value: closes the containers that end here. True if the whole is complete.
     fn ended(&mut self) -> Result<bool, DecodeError> {
-        while let Some(open) = self.open.last() {
-            let in_object = matches!(open, Open::Object(_));
+        while let Some(&open) = self.open.last() {
             if self.separator()? {
-                if in_object {
+                if let Open::Object(_) = open {
                     self.name()?;
                 }
                 return Ok(false);
             }
-            match self.open.pop() {
-                Some(Open::Object(from)) => {
+            self.open.pop();
+            match open {
+                Open::Object(from) => {
                     let object = Object::from(take_from(&mut self.members, from));
                     if self.attachments.is_some() {
                         let value = self.replace(object)?;
@@ -143,14 +144,13 @@ impl<'a> Reader<'a> {
                         *place = object;
                     }
                 }
-                Some(Open::List(from)) => {
+                Open::List(from) => {
                     let items = take_from(&mut self.items, from);
                     if let Value::Array(place) = fill(self.place(), EMPTY_LIST) {
                         *place = items;
                     }
                 }
-                None => break,
-            };
+            }
         }
         Ok(true)
     }
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
             self.at = end;
         } else {
             let end = skip_number(text.as_bytes(), start).ok_or(DecodeError::InvalidPayload)?;
-            *number = read_number(&text[start..end]);
+            *number = read_other_number(&text[start..end]);
             self.at = end;
         }
         Ok(())
@@ -318,23 +318,22 @@ fn small_integer(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
 
 /// The number that the text of one stands for.
 pub(crate) fn read_number(text: &str) -> Number {
-    if let Some((n, end)) = small_integer(text.as_bytes(), 0)
-        && end == text.len()
-    {
-        return Number::Int(n);
+    match small_integer(text.as_bytes(), 0) {
+        Some((n, end)) if end == text.len() => Number::Int(n),
+        _ => read_other_number(text),
     }
-    read_large(text)
 }
 
-/// An integer that may have more than 64 bits, or no integer.
-fn read_large(text: &str) -> Number {
-    if let Ok(n) = text.parse() {
-        return Number::Int(n);
+/// A number that is no [`small_integer`].
+fn read_other_number(text: &str) -> Number {
+    if !text.contains(['.', 'e', 'E']) {
+        if let Ok(n) = text.parse() {
+            return Number::Int(n);
+        }
+        if let Ok(n) = text.parse() {
+            return Number::UInt(n);
+        }
     }
-    text.parse().map_or_else(|_| read_float(text), Number::UInt)
-}
-
-fn read_float(text: &str) -> Number {
     // The grammar of JSON is within that of Rust; too large a number is infinite, as in JavaScript.
     Number::Float(text.parse().unwrap_or(f64::NAN))
 }

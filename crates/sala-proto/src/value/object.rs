@@ -57,12 +57,10 @@ impl Default for Members {
 }
 
 impl Object {
-    pub(crate) const EMPTY: Self = Self(Members::Few(Vec::new()));
-
     /// An object without members.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(Members::Few(Vec::new()))
     }
 
     /// The member of this name.

@@ -29,6 +29,11 @@ impl Index {
         peer
     }
 
+    fn connect_many(&self, count: usize) -> Vec<Arc<Peer>> {
+        let ids = (0..count).map(|n| format!("peer {n}"));
+        ids.map(|id| self.connect(&id)).collect()
+    }
+
     fn enters(&self, peer: &Arc<Peer>, rooms: impl IntoRooms) -> bool {
         self.join(&peer.id, peer, &peer.membership, &rooms.into_rooms())
     }
@@ -321,9 +326,7 @@ fn a_room_named_by_an_id_lives_as_long_as_anybody_is_in_it() {
 #[test]
 fn a_big_room_gives_its_memory_back() {
     let index = Index::new();
-    let peers: Vec<_> = (0..10_000)
-        .map(|n| index.connect(&format!("peer {n}")))
-        .collect();
+    let peers = index.connect_many(10_000);
     for peer in &peers {
         index.enters(peer, "big");
     }
@@ -354,9 +357,7 @@ fn a_big_room_gives_its_memory_back() {
 #[test]
 fn nothing_is_kept_for_sockets_that_have_all_gone() {
     let index = Index::new();
-    let peers: Vec<_> = (0..1000)
-        .map(|n| index.connect(&format!("peer {n}")))
-        .collect();
+    let peers = index.connect_many(1000);
     for (n, peer) in peers.iter().enumerate() {
         index.enters(peer, format!("room {n}"));
     }
