@@ -11,18 +11,9 @@ const MIB: usize = 1 << 20;
 const PEAK: usize = 64 * MIB;
 const BLOCK: usize = 1000;
 
-#[tokio::test]
-async fn of_a_runtime_with_one_thread() {
-    what_a_peak_needed_is_returned().await;
-}
-
 /// The threads free what others have allocated, and then all of them sleep.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_a_runtime_with_several_threads() {
-    what_a_peak_needed_is_returned().await;
-}
-
-async fn what_a_peak_needed_is_returned() {
     let before = resident();
     let blocks = peak().await;
     assert!(resident() > before + PEAK / 2);
@@ -38,6 +29,19 @@ async fn what_a_peak_needed_is_returned() {
         );
         sala_memory::give_back_now().await;
     }
+}
+
+/// With one thread. The clock is the test's and goes on while nobody has anything to do: mimalloc alone gives nothing back then.
+#[tokio::test(start_paused = true)]
+async fn every_ten_seconds() {
+    let giving_back = tokio::spawn(sala_memory::give_back());
+    let before = resident();
+    free(peak().await).await;
+    assert!(resident() > before + PEAK / 2);
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    let after = resident();
+    assert!(after < before + PEAK / 4, "{} MiB", (after - before) / MIB);
+    giving_back.abort();
 }
 
 type Blocks = Vec<Vec<u8>>;
